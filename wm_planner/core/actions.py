@@ -1,0 +1,63 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""From an action, whose dimensions an ActionSpec names, to an absolute target for the arm."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from wm_planner.core.errors import InvalidActionError
+from wm_planner.core.geometry import apply_delta
+from wm_planner.core.types import ActionKind, ActionSpec, ArmCommand, RobotState
+
+_DELTA_POSITION = (ActionKind.DX, ActionKind.DY, ActionKind.DZ)
+_DELTA_EULER = (ActionKind.DROLL, ActionKind.DPITCH, ActionKind.DYAW)
+
+
+def action_to_command(
+    action: npt.ArrayLike, spec: ActionSpec, reference: RobotState, stamp_ns: int
+) -> ArmCommand:
+    """Return the absolute target that ``action`` [A] asks for, starting from ``reference``.
+
+    Deltas apply in the base frame (position added, rotation left-multiplied). Dimensions that the
+    spec does not name keep the reference's value, the gripper included. Non-finite numbers pass
+    through to the command on purpose: refusing them is the safety filter's job.
+    """
+    values = np.asarray(action, dtype=np.float64)
+    if values.shape != (spec.size,):
+        raise InvalidActionError(f'action has shape {values.shape}; valid: ({spec.size},).')
+    by_name = dict(zip(spec.names, values.tolist(), strict=True))
+    delta_position = [by_name.get(kind.value, 0.0) for kind in _DELTA_POSITION]
+    delta_euler = [by_name.get(kind.value, 0.0) for kind in _DELTA_EULER]
+    if not np.all(np.isfinite(values)):
+        position, quaternion = np.full(3, np.nan), np.full(4, np.nan)
+    else:
+        position, quaternion = apply_delta(
+            reference.position_m, reference.quaternion_xyzw, delta_position, delta_euler
+        )
+    closedness = reference.gripper_closedness
+    if ActionKind.GRIPPER.value in by_name:
+        closedness = by_name[ActionKind.GRIPPER.value]
+    elif ActionKind.DGRIPPER.value in by_name:
+        closedness = min(max(closedness + by_name[ActionKind.DGRIPPER.value], 0.0), 1.0)
+    return ArmCommand(
+        stamp_ns=stamp_ns,
+        position_m=position,
+        quaternion_xyzw=quaternion,
+        gripper_closedness=closedness,
+    )
+
+
+def gripper_pin(spec: ActionSpec, goal_closedness: float, state: RobotState, closed_above: float) -> dict[str, float]:
+    """Return the pins (for ``ActionSpec.pinned``) that drive the gripper to a goal's recorded state.
+
+    A goal recorded while the fingers held an object shows them stopped by it, and a command to that
+    very width would hold it with no force. So a recorded closedness above ``closed_above`` asks for
+    fully closed (the object stops the fingers), below it for fully open.
+    """
+    target = 1.0 if goal_closedness > closed_above else 0.0
+    return {
+        ActionKind.GRIPPER.value: target,
+        ActionKind.DGRIPPER.value: target - state.gripper_closedness,
+    }

@@ -1,0 +1,86 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""RobotProfile: frames, limits, gripper convention and topics of one robot, from ``config/robots``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from wm_planner.core.config import from_mapping, parameter, validate
+from wm_planner.core.errors import InvalidParameterError
+from wm_planner.core.geometry import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topics:
+    """Where a robot's streams are; names as ROS resolves them."""
+
+    image: str = parameter('/camera/exterior/image_raw', 'camera frames the planner looks at')
+    joint_states: str = parameter('/joint_states', 'sensor_msgs/JointState of arm and fingers')
+    tool_pose: str = parameter('/tool_pose', 'geometry_msgs/PoseStamped of the tool in base_frame')
+    target_pose: str = parameter('/target_pose', 'geometry_msgs/PoseStamped absolute tool target')
+    gripper_target: str = parameter(
+        '/gripper_target', 'std_msgs/Float64MultiArray with one value: closedness in [0, 1]'
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotProfile:
+    """What the package must know of a robot before it may move it.
+
+    Positions and the workspace box are in ``base_frame``. ``from_yaml`` is the usual way in.
+    """
+
+    name: str
+    base_frame: str
+    tool_frame: str
+    camera_frame: str = parameter('', 'expected frame_id of the images; empty accepts any')
+    workspace_low_m: tuple[float, ...] = parameter((0.28, -0.45, 0.0), 'lower corner of the box the tool may be in [m]')
+    workspace_high_m: tuple[float, ...] = parameter((0.80, 0.45, 0.70), 'upper corner of that box [m]')
+    max_step_m: float = parameter(0.14, 'largest displacement of one action [m]', low=0.001, high=0.5)
+    max_step_rad: float = parameter(0.6, 'largest rotation of one action [rad]', low=0.001, high=3.2)
+    max_speed_m_s: float = parameter(0.5, 'speed limit of the target [m/s]', low=0.001, high=2.0)
+    max_rotation_speed_rad_s: float = parameter(
+        2.0, 'rotation speed limit of the target [rad/s]', low=0.001, high=10.0
+    )
+    max_gripper_rate_1_s: float = parameter(
+        5.0, 'largest change of closedness per second [1/s]', low=0.01, high=100.0
+    )
+    gripper_max_width_m: float = parameter(0.08, 'opening of the gripper at closedness 0 [m]', low=0.001)
+    arm_joint_names: tuple[str, ...] = ()
+    gripper_joint_names: tuple[str, ...] = ()
+    sink: str = parameter('tool_pose', 'how commands leave: a name of the sink registry')
+    topics: Topics = field(default_factory=Topics)
+
+    def __post_init__(self) -> None:
+        validate(self)
+        low, high = np.asarray(self.workspace_low_m), np.asarray(self.workspace_high_m)
+        if low.shape != (3,) or high.shape != (3,) or not np.all(low < high):
+            raise InvalidParameterError(
+                f'workspace {self.workspace_low_m} .. {self.workspace_high_m} of profile '
+                f'{self.name!r}; valid: three numbers each, low < high on every axis.'
+            )
+
+    @property
+    def workspace(self) -> tuple[Array, Array]:
+        """Return the corners of the workspace box in base_frame [m]."""
+        return np.asarray(self.workspace_low_m, float), np.asarray(self.workspace_high_m, float)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> RobotProfile:
+        """Load a profile. Raises InvalidParameterError naming the file, the key and what is valid."""
+        file = Path(path)
+        try:
+            values: Any = yaml.safe_load(file.read_text())
+        except OSError as error:
+            raise InvalidParameterError(f'robot profile {file}: {error.strerror}.') from error
+        except yaml.YAMLError as error:
+            raise InvalidParameterError(f'robot profile {file} is not YAML: {error}') from error
+        if not isinstance(values, dict):
+            raise InvalidParameterError(f'robot profile {file}: valid: a YAML mapping.')
+        return from_mapping(cls, values, where=str(file))

@@ -1,0 +1,198 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The contracts between the rooms.
+
+Shapes: S samples, H horizon, T context frames, N tokens, D width, A action dimensions. Tensors are
+torch tensors in practice; this file does not import torch, so that control and core stay light, and
+calls them ``Tensor`` (an alias of Any).
+
+Thread rule for everything here unless a method says otherwise: one thread at a time. The planner and
+its model, objective and optimizer belong to the planning thread from construction to release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from wm_planner.core.types import (
+    ActionSpec,
+    ArmCommand,
+    EpisodeStart,
+    Goal,
+    Observation,
+    Plan,
+    StepResult,
+    StopReason,
+)
+
+Tensor = Any
+LatentState = Any
+"""Whatever a WorldModel's ``encode`` returns; only the same model's ``rollout`` looks inside."""
+
+EnergyFunction = Callable[[Tensor], Tensor]
+"""``energy(actions[S, H, A]) -> [S]``; lower is better; may return non-finite values."""
+
+
+@runtime_checkable
+class WorldModel(Protocol):
+    """A model that predicts latents under actions. It never sees the goal while rolling out.
+
+    No method keeps gradients or synchronises with the host beyond what its result needs.
+    """
+
+    @property
+    def action_spec(self) -> ActionSpec:
+        """Return the bounds and meaning of the actions that ``rollout`` understands."""
+
+    @property
+    def context_frames(self) -> int:
+        """Return T, the number of frames ``encode`` needs, one step interval apart."""
+
+    @property
+    def goal_tolerance(self) -> float:
+        """Return the energy below which a goal counts as reached, or NaN where none is calibrated."""
+
+    def encode(self, observation: Observation) -> LatentState:
+        """Return the latent state of an observation."""
+
+    def current(self, state: LatentState) -> Tensor:
+        """Return the latent [N, D] of the newest frame in ``state``, comparable with a goal's."""
+
+    def encode_goal(self, goal: Goal) -> Tensor:
+        """Return the goal latent [N, D]. Raises InvalidImageError for an unusable picture."""
+
+    def rollout(self, state: LatentState, actions: Tensor) -> Tensor:
+        """Return predicted latents [S, H, N, D] under ``actions`` [S, H, A]."""
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """How far predicted latents are from the goal."""
+
+    def __call__(self, predicted: Tensor, goal: Tensor, actions: Tensor) -> Tensor:
+        """Return energies [S] of ``predicted`` [S, H, N, D] against ``goal`` [N, D]."""
+
+    def distance(self, latent: Tensor, goal: Tensor) -> Tensor:
+        """Return the energy [...] of latents [..., N, D] against ``goal``: the per-step term."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizationResult:
+    """What an optimizer found."""
+
+    actions: Tensor  # [H, A] the plan to stand behind
+    energy: float
+    mean: Tensor  # [H, A] final sampling mean, for the next warm start
+    std: Tensor  # [H, A]
+    elite_energies: Tensor  # [K]
+    iterations: int
+    rollouts: int
+    non_finite_count: int
+    stop_reason: StopReason
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """A sampling optimizer over action sequences; it sees nothing but an energy function."""
+
+    def minimize(
+        self,
+        energy_fn: EnergyFunction,
+        spec: ActionSpec,
+        *,
+        init_mean: Tensor | None,
+        generator: Any,
+        should_stop: Callable[[], StopReason | None],
+    ) -> OptimizationResult:
+        """Return the best action sequence found.
+
+        ``init_mean`` [H, A] is a warm start or None. ``generator`` is the torch.Generator all draws
+        come from. ``should_stop`` is asked between iterations; the first iteration always runs.
+        Bounds hold for every candidate before it is scored. A non-finite energy counts as +inf, is
+        counted, and never becomes an elite. Raises NoFiniteEnergyError if fewer candidates than
+        elites are finite.
+        """
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """From an observation and a goal to a plan: world-model planners and baseline policies alike."""
+
+    @property
+    def action_spec(self) -> ActionSpec:
+        """Return the spec of the actions in the plans."""
+
+    @property
+    def context_frames(self) -> int:
+        """Return T, the number of frames an observation must hold."""
+
+    @property
+    def goal_tolerance(self) -> float:
+        """Return the ``Plan.goal_energy`` below which a goal is reached, NaN where unknown."""
+
+    def prepare_goal(self, goal: Goal) -> None:
+        """Check and encode a goal so that the first plan toward it is not late; raises InputError."""
+
+    def plan(
+        self,
+        observation: Observation,
+        goal: Goal,
+        *,
+        deadline_s: float | None = None,
+        executed_steps: int = 0,
+    ) -> Plan:
+        """Return the best plan found within ``deadline_s`` of wall time (anytime; None = no limit).
+
+        ``executed_steps`` is how many steps of the previous plan were executed: the warm start is
+        the last mean shifted by that many. Raises PlanningError.
+        """
+
+    def reset(self) -> None:
+        """Forget warm starts; the next plan depends on its arguments and the generator alone."""
+
+
+@runtime_checkable
+class CommandSink(Protocol):
+    """The one way out: a driver, a simulator or a recorder of what would have been sent."""
+
+    def send(self, command: ArmCommand) -> ArmCommand:
+        """Send an absolute target; return what really went out."""
+
+    def hold(self) -> None:
+        """Tell the driver to stay where it is. Must not raise."""
+
+    def close(self) -> None:
+        """Release the driver, holding first. Safe to call twice."""
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Time as an argument: ROS, simulated or manual."""
+
+    def now_ns(self) -> int:
+        """Return the time for stamps and data deadlines [ns]; simulated time under use_sim_time."""
+
+    def monotonic_ns(self) -> int:
+        """Return the steady wall clock [ns], for planning budgets and watchdogs."""
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A simulator for episodes, registered under the entry-point group ``wm_planner.environments``.
+
+    It hands out observations and scores; its internal truth never reaches a planner.
+    """
+
+    def suites(self) -> tuple[str, ...]:
+        """Return the names of the suites, e.g. ``reach``."""
+
+    def reset(self, suite: str, *, seed: int, episode: int) -> EpisodeStart:
+        """Start episode number ``episode`` of a suite; (suite, seed, episode) fixes everything."""
+
+    def step(self, command: ArmCommand, duration_s: float) -> StepResult:
+        """Servo to ``command`` for ``duration_s`` of simulated time, then observe."""
+
+    def close(self) -> None:
+        """Release the simulator."""
