@@ -185,7 +185,7 @@ class TabletopSim:
         Raises SimulatorError where inverse kinematics leaves more than 2 mm.
         """
         quaternion = down_quaternion(yaw_rad)
-        joints = self._solve_ik(np.array(HOME_QPOS), position_m, quaternion, iterations=200)
+        joints = self._solve_ik(np.array(HOME_QPOS), position_m, quaternion, iterations=60)
         self._data.qpos[self._arm_qpos] = joints
         mujoco.mj_forward(self._model, self._data)
         error = float(np.linalg.norm(self._tool_pose(self._data)[0] - position_m))
