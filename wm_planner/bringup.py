@@ -1,0 +1,298 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What runs in each profile, said once, as data.
+
+``wm_planner up PROFILE`` turns it into child processes (tools/process_group.py) and
+``launch/*.launch.py`` into launch_ros actions; neither repeats it. Nothing here imports rclpy.
+
+Values take precedence in this order, the last wins: the defaults of the config dataclasses, the
+node's file in ``config/``, the robot profile, an argument. That is why most arguments default to
+nothing: one that is not given is not passed on, and the default stays where it is defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+import os
+from pathlib import Path
+from types import MappingProxyType
+
+from wm_planner.core.errors import InvalidParameterError, UnknownNameError
+from wm_planner.core.paths import robot_profile_file, share_file
+
+ParameterValue = bool | int | float | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """One ``key:=value`` of a profile.
+
+    ``kind`` is the type a value is read as. An empty ``default`` means "not passed on".
+    """
+
+    name: str
+    description: str
+    kind: type[ParameterValue] = str
+    default: str = ''
+    choices: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> ParameterValue:
+        """Return the typed value of ``text``; raises InvalidParameterError saying what is valid."""
+        if self.choices and text not in self.choices:
+            raise InvalidParameterError(
+                f'{self.name}:={text}; valid: one of {", ".join(self.choices)}.'
+            )
+        if self.kind is bool:
+            if text.lower() not in ('true', 'false'):
+                raise InvalidParameterError(f'{self.name}:={text}; valid: true or false.')
+            return text.lower() == 'true'
+        try:
+            return self.kind(text)
+        except ValueError as error:
+            raise InvalidParameterError(
+                f'{self.name}:={text}; valid: a value of type {self.kind.__name__}.'
+            ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSpec:
+    """One node of a profile.
+
+    ``module`` has the ``main`` that ``executable`` runs. ``from_arguments`` maps a node parameter
+    to the argument it is set by. ``only_if`` names a boolean argument without which the node does
+    not run.
+    """
+
+    package: str
+    executable: str
+    module: str
+    name: str
+    parameter_file: str
+    parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
+    from_arguments: Mapping[str, str] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+    only_if: str = ''
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStart:
+    """A node with all values settled: what a process is started from."""
+
+    package: str
+    executable: str
+    module: str
+    name: str
+    namespace: str
+    parameter_file: Path
+    parameters: Mapping[str, ParameterValue]
+    remappings: tuple[tuple[str, str], ...]
+
+    def ros_arguments(self) -> list[str]:
+        """Return the command line arguments that make a node of the module what this says."""
+        arguments = ['--ros-args', '-r', f'__node:={self.name}']
+        if self.namespace:
+            arguments += ['-r', f'__ns:={self.namespace}']
+        for source, target in self.remappings:
+            arguments += ['-r', f'{source}:={target}']
+        arguments += ['--params-file', str(self.parameter_file)]
+        for name, value in self.parameters.items():
+            arguments += ['-p', f'{name}:={_as_yaml(value)}']
+        return arguments
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A set of nodes that run together, the arguments it takes and the environment it needs.
+
+    ``environment`` gives variables that are set where the caller has not set them.
+    """
+
+    name: str
+    description: str
+    nodes: tuple[NodeSpec, ...]
+    arguments: tuple[Argument, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    environment_files: Mapping[str, str] = field(default_factory=dict)  # same, where the value is a shipped file
+
+    def resolve(self, values: Mapping[str, str]) -> tuple[NodeStart, ...]:
+        """Return what to start for argument ``values`` (texts; an absent one takes its default).
+
+        Raises UnknownNameError for an argument the profile does not have, InvalidParameterError
+        for a value that does not fit.
+        """
+        settled = self._settle(values)
+        namespace = str(settled.get('namespace', ''))
+        if namespace and not namespace.startswith('/'):
+            namespace = f'/{namespace}'
+        return tuple(
+            NodeStart(
+                package=node.package,
+                executable=node.executable,
+                module=node.module,
+                name=node.name,
+                namespace=namespace,
+                parameter_file=share_file(node.parameter_file),
+                parameters={
+                    **node.parameters,
+                    **{p: settled[a] for p, a in node.from_arguments.items() if a in settled},
+                },
+                remappings=node.remappings,
+            )
+            for node in self.nodes
+            if not node.only_if or settled.get(node.only_if, False)
+        )
+
+    def missing_environment(self) -> dict[str, str]:
+        """Return the variables of this profile that the caller's environment does not set."""
+        wanted = dict(self.environment)
+        wanted.update({k: str(share_file(f)) for k, f in self.environment_files.items()})
+        return {k: v for k, v in wanted.items() if k not in os.environ}
+
+    def _settle(self, values: Mapping[str, str]) -> dict[str, ParameterValue]:
+        known = {argument.name: argument for argument in self.arguments}
+        for name in values:
+            if name not in known:
+                raise UnknownNameError.among(f'argument of profile {self.name}', name, known)
+        texts = {name: values.get(name, argument.default) for name, argument in known.items()}
+        settled = {name: known[name].parse(text) for name, text in texts.items() if text != ''}
+        if 'robot' in settled:  # fail here, with the valid names, rather than inside a child
+            robot_profile_file(str(settled['robot']))
+        return settled
+
+
+def profile(name: str) -> Profile:
+    """Return the profile called ``name``; raises UnknownNameError naming the others."""
+    if name not in PROFILES:
+        raise UnknownNameError.among('profile', name, PROFILES)
+    return PROFILES[name]
+
+
+def parse_arguments(texts: Sequence[str]) -> dict[str, str]:
+    """Turn ``key:=value`` texts into a mapping; raises InvalidParameterError for any other text."""
+    values = {}
+    for text in texts:
+        key, separator, value = text.partition(':=')
+        if not separator or not key:
+            raise InvalidParameterError(f'{text!r}; valid: key:=value, for example record:=true.')
+        values[key] = value
+    return values
+
+
+def _as_yaml(value: ParameterValue) -> str:
+    """Write a value so that the parameter parser, which reads YAML, gets the same type back."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+_NAMESPACE = Argument(name='namespace', description='namespace that all nodes run in')
+_ROBOT = Argument(
+    name='robot',
+    description='robot profile: a name in config/robots, or a path to a .yaml file',
+)
+_MODEL = Argument(name='model', description='world model to plan with')
+_PLANNER = Argument(name='planner', description='planner or policy that decides the actions')
+_RECORD = Argument(
+    name='record', kind=bool, default='false', description='also record a bag (MCAP)'
+)
+_BAG_DIR = Argument(name='bag_dir', description='folder that bags are written into')
+_SEED = Argument(name='seed', kind=int, description='seed of the planner and of the simulator')
+
+_RECORDER = NodeSpec(
+    package='wm_planner',
+    executable='recorder_node',
+    module='wm_planner.ros.recorder_node',
+    name='recorder',
+    parameter_file='config/recorder.yaml',
+    from_arguments={'bag_dir': 'bag_dir'},
+)
+_PLANNER_NODE = NodeSpec(
+    package='wm_planner',
+    executable='planner_node',
+    module='wm_planner.ros.planner_node',
+    name='wm_planner',
+    parameter_file='config/planner.yaml',
+    from_arguments={'robot': 'robot', 'model': 'model', 'planner': 'planner', 'seed': 'seed'},
+)
+_SIM_BRIDGE = NodeSpec(
+    package='wm_planner_sim',
+    executable='bridge_node',
+    module='wm_planner_sim.bridge_node',
+    name='sim_bridge',
+    parameter_file='config/sim_bridge.yaml',
+    from_arguments={
+        'image_width': 'image_width',
+        'image_height': 'image_height',
+        'realtime_factor': 'realtime_factor',
+        'seed': 'seed',
+    },
+)
+_CHECKED_FIELDS = MappingProxyType({'ROS_PYTHON_CHECK_FIELDS': '1'})
+
+
+def _on_simulated_time(node: NodeSpec) -> NodeSpec:
+    return replace(node, parameters={**node.parameters, 'use_sim_time': True})
+
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        entry.name: entry
+        for entry in (
+            Profile(
+                name='sim',
+                description='The simulated tabletop and the planner, on this machine only.',
+                nodes=(
+                    _SIM_BRIDGE,
+                    _on_simulated_time(_PLANNER_NODE),
+                    replace(_on_simulated_time(_RECORDER), only_if='record'),
+                ),
+                arguments=(
+                    replace(_ROBOT, default='panda_sim'),
+                    _MODEL,
+                    _PLANNER,
+                    Argument(name='image_width', kind=int, description='camera image width [px]'),
+                    Argument(name='image_height', kind=int, description='camera image height [px]'),
+                    Argument(
+                        name='realtime_factor',
+                        kind=float,
+                        description='simulated seconds per wall second; 0 = as fast as it can',
+                    ),
+                    _SEED,
+                    _RECORD,
+                    _BAG_DIR,
+                    _NAMESPACE,
+                ),
+                # Nothing leaves the machine, and whole camera frames fit the shared memory.
+                environment={**_CHECKED_FIELDS, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'},
+                environment_files={
+                    'FASTDDS_DEFAULT_PROFILES_FILE': 'config/fastdds_loopback.xml',
+                },
+            ),
+            Profile(
+                name='planner',
+                description='The planner for a robot whose driver and camera run already.',
+                nodes=(_PLANNER_NODE, replace(_RECORDER, only_if='record')),
+                arguments=(
+                    replace(_ROBOT, default='panda_sim'),
+                    _MODEL,
+                    _PLANNER,
+                    _SEED,
+                    _RECORD,
+                    _BAG_DIR,
+                    _NAMESPACE,
+                ),
+                environment=_CHECKED_FIELDS,
+            ),
+            Profile(
+                name='record',
+                description='The recorder alone, beside nodes that run already.',
+                nodes=(_RECORDER,),
+                arguments=(_BAG_DIR, _NAMESPACE),
+                environment=_CHECKED_FIELDS,
+            ),
+        )
+    }
+)
