@@ -36,7 +36,10 @@ METADATA_VERSION = 9
 ROS_DISTRO = 'kilted'
 
 _PRIMITIVES = frozenset(
-    'bool byte char float32 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 string wstring'.split()
+    (
+        *('bool', 'byte', 'char', 'float32', 'float64', 'string', 'wstring'),
+        *('int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'),
+    )
 )
 _FIELD_TYPE = re.compile(r'^\s*([A-Za-z0-9_/]+)(?:\[[^\]]*\])?\s', re.MULTILINE)
 _TYPE_NAME = re.compile(r'^[A-Za-z]\w*/(?:msg|srv|action)/[A-Za-z]\w*$')
