@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulators for wm_planner: MuJoCo scenes, evaluation suites and the ROS bridge."""
 
-__version__ = '0.1.0'
+__version__ = "0.1.0"

@@ -43,7 +43,9 @@ class InboxStatus:
     accepted: int
     refused: int
     ignored: int  # from before the last reset
-    refusal: WmPlannerError | None  # shown until a good command came and it was visible for a while
+    refusal: (
+        WmPlannerError | None
+    )  # shown until a good command came and it was visible for a while
 
 
 class CommandInbox:
@@ -86,7 +88,9 @@ class CommandInbox:
         ``stamp_ns`` is in simulated time; 0 means unstamped and counts as now.
         """
         try:
-            target = check_tool_target(frame_id, position_m, quaternion_xyzw, self._base_frame)
+            target = check_tool_target(
+                frame_id, position_m, quaternion_xyzw, self._base_frame
+            )
         except WmPlannerError as error:
             return self._refuse(error, now_ns)
         with self._lock:
@@ -98,7 +102,9 @@ class CommandInbox:
             self._accept(now_ns)
         return None
 
-    def offer_gripper(self, values: Sequence[float], *, now_ns: int) -> WmPlannerError | None:
+    def offer_gripper(
+        self, values: Sequence[float], *, now_ns: int
+    ) -> WmPlannerError | None:
         """Take a gripper target (one closedness in [0, 1]), or refuse it and return why."""
         try:
             closedness = check_closedness(values)
@@ -170,7 +176,10 @@ class CommandInbox:
 
 
 def check_tool_target(
-    frame_id: str, position_m: Sequence[float], quaternion_xyzw: Sequence[float], base_frame: str
+    frame_id: str,
+    position_m: Sequence[float],
+    quaternion_xyzw: Sequence[float],
+    base_frame: str,
 ) -> ToolTarget:
     """Return the target if it can be servoed to.
 
@@ -178,11 +187,13 @@ def check_tool_target(
     length, InvalidStateError.
     """
     if frame_id != base_frame:
-        raise FrameMismatchError(f'target_pose has frame_id {frame_id!r}; valid: {base_frame!r}.')
+        raise FrameMismatchError(
+            f"target_pose has frame_id {frame_id!r}; valid: {base_frame!r}."
+        )
     if not all(math.isfinite(value) for value in (*position_m, *quaternion_xyzw)):
         raise NonFiniteCommandError(
-            f'target_pose is position {list(position_m)}, orientation {list(quaternion_xyzw)}; '
-            'valid: finite numbers.'
+            f"target_pose is position {list(position_m)}, orientation {list(quaternion_xyzw)}; "
+            "valid: finite numbers."
         )
     return ToolTarget(
         position_m=np.asarray(position_m, dtype=np.float64),
@@ -194,11 +205,15 @@ def check_closedness(values: Sequence[float]) -> float:
     """Return the closedness. Raises NonFiniteCommandError or InvalidActionError."""
     if len(values) != 1:
         raise InvalidActionError(
-            f'gripper_target has {len(values)} values; valid: one, the closedness in [0, 1].'
+            f"gripper_target has {len(values)} values; valid: one, the closedness in [0, 1]."
         )
     value = float(values[0])
     if not math.isfinite(value):
-        raise NonFiniteCommandError(f'gripper_target is {value}; valid: a finite number in [0, 1].')
+        raise NonFiniteCommandError(
+            f"gripper_target is {value}; valid: a finite number in [0, 1]."
+        )
     if not 0.0 <= value <= 1.0:
-        raise InvalidActionError(f'gripper_target is {value}; valid: in [0, 1], 0 = open.')
+        raise InvalidActionError(
+            f"gripper_target is {value}; valid: in [0, 1], 0 = open."
+        )
     return value

@@ -36,7 +36,9 @@ class Pacer:
         self._measure(sim_ns, wall_ns)
         if self._factor <= 0.0:
             return 0.0
-        due_ns = self._start_wall_ns + round((sim_ns - self._start_sim_ns) / self._factor)
+        due_ns = self._start_wall_ns + round(
+            (sim_ns - self._start_sim_ns) / self._factor
+        )
         lag_ns = wall_ns - due_ns
         if lag_ns > _MAX_LAG_NS:
             self._lost_ns += lag_ns
@@ -73,7 +75,9 @@ class Schedule:
 
     def __init__(self, rates_hz: Mapping[str, float], timestep_s: float) -> None:
         self._period = {
-            name: max(1, round(1.0 / (rate * timestep_s))) for name, rate in rates_hz.items() if rate > 0.0
+            name: max(1, round(1.0 / (rate * timestep_s)))
+            for name, rate in rates_hz.items()
+            if rate > 0.0
         }
         self._due: dict[str, int] = {}
         self.restart(0)

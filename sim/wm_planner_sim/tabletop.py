@@ -36,13 +36,17 @@ _WXYZ_TO_XYZW = [1, 2, 3, 0]
 class TabletopConfig:
     """Sizes and rates of the tabletop simulation."""
 
-    image_width: int = parameter(128, 'camera image width [px]', low=16, high=1920)
-    image_height: int = parameter(128, 'camera image height [px]', low=16, high=1920)
-    timestep_s: float = parameter(0.004, 'physics time step [s]', low=0.0005, high=0.01)
-    servo_rate_hz: float = parameter(50.0, 'rate of the tool-pose servo [Hz]', low=20.0, high=250.0)
-    servo_speed_m_s: float = parameter(0.6, 'speed of the servo ramp [m/s]', low=0.01, high=2.0)
+    image_width: int = parameter(128, "camera image width [px]", low=16, high=1920)
+    image_height: int = parameter(128, "camera image height [px]", low=16, high=1920)
+    timestep_s: float = parameter(0.004, "physics time step [s]", low=0.0005, high=0.01)
+    servo_rate_hz: float = parameter(
+        50.0, "rate of the tool-pose servo [Hz]", low=20.0, high=250.0
+    )
+    servo_speed_m_s: float = parameter(
+        0.6, "speed of the servo ramp [m/s]", low=0.01, high=2.0
+    )
     servo_rotation_speed_rad_s: float = parameter(
-        3.0, 'rotation speed of the servo ramp [rad/s]', low=0.1, high=10.0
+        3.0, "rotation speed of the servo ramp [rad/s]", low=0.1, high=10.0
     )
 
     def __post_init__(self) -> None:
@@ -83,13 +87,15 @@ class TabletopSim:
         self._scene_option.flags[mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = True
         self._scene_option.geomgroup[:] = [1, 1, 0, 0, 0, 0]
         self._scene_option.sitegroup[:] = 0
-        self._tool_site = self._model.site(f'hand/{TOOL_SITE}').id
+        self._tool_site = self._model.site(f"hand/{TOOL_SITE}").id
         self._arm_qpos = np.array([self._model.joint(n).qposadr[0] for n in ARM_JOINTS])
         self._arm_dof = np.array([self._model.joint(n).dofadr[0] for n in ARM_JOINTS])
-        fingers = [self._model.joint(f'hand/{n}') for n in FINGER_JOINTS]
+        fingers = [self._model.joint(f"hand/{n}") for n in FINGER_JOINTS]
         self._finger_qpos = np.array([j.qposadr[0] for j in fingers])
         self._finger_dof = np.array([j.dofadr[0] for j in fingers])
-        self._block_qpos = {n: self._model.joint(f'{n}_joint').qposadr[0] for n in BLOCKS}
+        self._block_qpos = {
+            n: self._model.joint(f"{n}_joint").qposadr[0] for n in BLOCKS
+        }
         self._joint_low, self._joint_high = self._model.jnt_range[
             [self._model.joint(n).id for n in ARM_JOINTS]
         ].T
@@ -129,12 +135,16 @@ class TabletopSim:
         """Return names, positions [rad | m] and velocities of arm and finger joints."""
         qpos = np.concatenate([self._arm_qpos, self._finger_qpos])
         dof = np.concatenate([self._arm_dof, self._finger_dof])
-        return ARM_JOINTS + FINGER_JOINTS, self._data.qpos[qpos].copy(), self._data.qvel[dof].copy()
+        return (
+            ARM_JOINTS + FINGER_JOINTS,
+            self._data.qpos[qpos].copy(),
+            self._data.qvel[dof].copy(),
+        )
 
     def block_position(self, name: str) -> Array:
         """Return the centre of a block [3] in the base frame: simulator truth, for scoring."""
         if name not in self._block_qpos:
-            raise UnknownNameError.among('block', name, BLOCKS)
+            raise UnknownNameError.among("block", name, BLOCKS)
         start = self._block_qpos[name]
         return self._data.qpos[start : start + 3].copy()
 
@@ -170,10 +180,17 @@ class TabletopSim:
             x, y, yaw = placed[name]
             start = self._block_qpos[name]
             self._data.qpos[start : start + 3] = [x, y, BLOCK_HALF_M]
-            self._data.qpos[start + 3 : start + 7] = [math.cos(yaw / 2), 0, 0, math.sin(yaw / 2)]
+            self._data.qpos[start + 3 : start + 7] = [
+                math.cos(yaw / 2),
+                0,
+                0,
+                math.sin(yaw / 2),
+            ]
         if tool_position_m is not None:
             self.place_tool(np.asarray(tool_position_m, float), tool_yaw_rad)
-        self._data.qpos[self._finger_qpos] = (1.0 - gripper_closedness) * FINGER_TRAVEL_M
+        self._data.qpos[self._finger_qpos] = (
+            1.0 - gripper_closedness
+        ) * FINGER_TRAVEL_M
         mujoco.mj_forward(self._model, self._data)
         self._substeps_left = 0
         self.hold()
@@ -185,21 +202,30 @@ class TabletopSim:
         Raises SimulatorError where inverse kinematics leaves more than 2 mm.
         """
         quaternion = down_quaternion(yaw_rad)
-        joints = self._solve_ik(np.array(HOME_QPOS), position_m, quaternion, iterations=60)
+        joints = self._solve_ik(
+            np.array(HOME_QPOS), position_m, quaternion, iterations=60
+        )
         self._data.qpos[self._arm_qpos] = joints
         mujoco.mj_forward(self._model, self._data)
         error = float(np.linalg.norm(self._tool_pose(self._data)[0] - position_m))
         if error > 2e-3:
             raise SimulatorError(
-                f'tool position {np.round(position_m, 3).tolist()} is out of reach '
-                f'({error * 1e3:.0f} mm left); valid: inside the workspace.'
+                f"tool position {np.round(position_m, 3).tolist()} is out of reach "
+                f"({error * 1e3:.0f} mm left); valid: inside the workspace."
             )
 
     def snapshot(self) -> tuple[Array, ...]:
         """Return the full physics state, for ``restore``."""
         data = self._data
         command = (self._target, self._setpoint_position, self._setpoint_quaternion)
-        return data.qpos.copy(), data.qvel.copy(), data.ctrl.copy(), data.act.copy(), command, self._joint_target.copy()  # type: ignore[return-value]
+        return (
+            data.qpos.copy(),
+            data.qvel.copy(),
+            data.ctrl.copy(),
+            data.act.copy(),
+            command,
+            self._joint_target.copy(),
+        )  # type: ignore[return-value]
 
     def restore(self, state: tuple[Array, ...]) -> None:
         """Return to a state of ``snapshot``; time goes on."""
@@ -234,16 +260,24 @@ class TabletopSim:
         The setpoint ramps from where it is at the configured speeds, so a far target makes a
         straight, bounded motion. Raises SimulatorError for non-finite numbers.
         """
-        numbers = [*command.position_m, *command.quaternion_xyzw, command.gripper_closedness]
+        numbers = [
+            *command.position_m,
+            *command.quaternion_xyzw,
+            command.gripper_closedness,
+        ]
         if not np.all(np.isfinite(numbers)):
-            raise SimulatorError('target holds NaN or infinity; valid: finite numbers.')
+            raise SimulatorError("target holds NaN or infinity; valid: finite numbers.")
         self._target = command
         self._gripper_ctrl(command.gripper_closedness)
 
     def hold(self) -> None:
         """Make where the tool is now the target; the gripper keeps its command."""
         state = self.robot_state()
-        closedness = state.gripper_closedness if self._target is None else self._target.gripper_closedness
+        closedness = (
+            state.gripper_closedness
+            if self._target is None
+            else self._target.gripper_closedness
+        )
         self._setpoint_position = np.array(state.position_m)
         self._setpoint_quaternion = np.array(state.quaternion_xyzw)
         self._joint_target = self._data.qpos[self._arm_qpos].copy()
@@ -284,11 +318,18 @@ class TabletopSim:
             return
         allowed = self.config.servo_speed_m_s * period
         allowed_angle = self.config.servo_rotation_speed_rad_s * period
-        fraction = min(1.0, allowed / max(distance, 1e-9), allowed_angle / max(angle, 1e-9))
+        fraction = min(
+            1.0, allowed / max(distance, 1e-9), allowed_angle / max(angle, 1e-9)
+        )
         self._setpoint_position = self._setpoint_position + fraction * offset
-        self._setpoint_quaternion = slerp(self._setpoint_quaternion, target.quaternion_xyzw, fraction)
+        self._setpoint_quaternion = slerp(
+            self._setpoint_quaternion, target.quaternion_xyzw, fraction
+        )
         self._joint_target = self._solve_ik(
-            self._joint_target, self._setpoint_position, self._setpoint_quaternion, iterations=4
+            self._joint_target,
+            self._setpoint_position,
+            self._setpoint_quaternion,
+            iterations=4,
         )
         self._data.ctrl[: len(ARM_JOINTS)] = self._joint_target
 
@@ -316,7 +357,9 @@ class TabletopSim:
             inverse = arm.T @ np.linalg.inv(arm @ arm.T + 1e-4 * np.eye(6))
             step = inverse @ twist
             step += (np.eye(7) - inverse @ arm) @ (0.05 * (home - joints))
-            joints = np.clip(joints + step, self._joint_low + 0.02, self._joint_high - 0.02)
+            joints = np.clip(
+                joints + step, self._joint_low + 0.02, self._joint_high - 0.02
+            )
             if np.abs(twist).max() < 1e-5:
                 break
         return joints
@@ -331,7 +374,10 @@ class TabletopSim:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Return the camera names."""
-        return tuple(self._model.camera(i).name.rpartition('/')[2] for i in range(self._model.ncam))
+        return tuple(
+            self._model.camera(i).name.rpartition("/")[2]
+            for i in range(self._model.ncam)
+        )
 
     @property
     def renderer(self) -> str:
@@ -346,7 +392,9 @@ class TabletopSim:
             )
             self._mj_renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
             self._mj_renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-        self._mj_renderer.update_scene(self._data, self._camera_id(camera), self._scene_option)
+        self._mj_renderer.update_scene(
+            self._data, self._camera_id(camera), self._scene_option
+        )
         return self._mj_renderer.render().copy()
 
     def intrinsics(self, camera: str) -> CameraIntrinsics:
@@ -355,7 +403,12 @@ class TabletopSim:
         fovy = math.radians(float(self._model.cam_fovy[self._camera_id(camera)]))
         focal = 0.5 * height / math.tan(0.5 * fovy)
         return CameraIntrinsics(
-            width=width, height=height, fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2
+            width=width,
+            height=height,
+            fx=focal,
+            fy=focal,
+            cx=(width - 1) / 2,
+            cy=(height - 1) / 2,
         )
 
     def camera_pose(self, camera: str) -> tuple[Array, Array]:
@@ -369,9 +422,9 @@ class TabletopSim:
 
     def _camera_id(self, camera: str) -> int:
         for index in range(self._model.ncam):
-            if self._model.camera(index).name.rpartition('/')[2] == camera:
+            if self._model.camera(index).name.rpartition("/")[2] == camera:
                 return index
-        raise UnknownNameError.among('camera', camera, self.cameras)
+        raise UnknownNameError.among("camera", camera, self.cameras)
 
     def close(self) -> None:
         """Release the renderer; safe to call twice."""
@@ -383,5 +436,6 @@ class TabletopSim:
 def down_quaternion(yaw_rad: float) -> Array:
     """Return the tool orientation xyzw with fingers down, turned by ``yaw_rad`` about base z."""
     half = 0.5 * yaw_rad
-    return multiply_quaternions([0.0, 0.0, math.sin(half), math.cos(half)], TOOL_DOWN_XYZW)
-
+    return multiply_quaternions(
+        [0.0, 0.0, math.sin(half), math.cos(half)], TOOL_DOWN_XYZW
+    )
