@@ -61,12 +61,23 @@ def stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -> int:
+def _never(node: Any) -> bool:
+    return False
+
+
+def run_node(
+    make_node: Callable[[], Node],
+    args: Sequence[str] | None = None,
+    *,
+    has_failed: Callable[[Any], bool] = _never,
+) -> int:
     """Make a node, spin it until SIGINT or SIGTERM, close it; return the process's exit code.
 
-    ``make_node`` returns a Node that is a ClosableNode. Codes: 0 stopped by a signal, 1 failed, 2
-    wrong arguments or parameters (the sentence is on stderr). Ends the process at once if a thread
-    of the node does not stop, because a planning thread inside native code cannot be unwound.
+    ``make_node`` returns a Node that is a ClosableNode. ``has_failed(node)`` is asked between
+    callbacks; once it is true the node is closed and the code is 1. Codes: 0 stopped by a signal,
+    1 failed, 2 wrong arguments or parameters (the sentence is on stderr). Ends the process at once
+    if a thread of the node does not stop, because a planning thread inside native code cannot be
+    unwound.
     """
     with stop_on_signals() as stop:
         try:
@@ -78,7 +89,7 @@ def run_node(make_node: Callable[[], Node], args: Sequence[str] | None = None) -
         except WmPlannerError as error:
             rclpy.try_shutdown()
             return _complain(error)
-        is_closed, code = _spin_and_close(node, stop)
+        is_closed, code = _spin_and_close(node, stop, lambda: has_failed(node))
     if not is_closed:
         sys.stderr.flush()
         os._exit(code)
@@ -106,13 +117,17 @@ def spin(executor: SingleThreadedExecutor, should_stop: Callable[[], bool], log:
     return EXIT_OK
 
 
-def _spin_and_close(node: Any, stop: threading.Event) -> tuple[bool, int]:
+def _spin_and_close(
+    node: Any, stop: threading.Event, has_failed: Callable[[], bool]
+) -> tuple[bool, int]:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     code = EXIT_FAILED
     is_closed = False
     try:
-        code = spin(executor, stop.is_set, node.get_logger())
+        code = spin(executor, lambda: stop.is_set() or has_failed(), node.get_logger())
+        if has_failed():
+            code = EXIT_FAILED
     finally:
         try:
             is_closed = node.close()
