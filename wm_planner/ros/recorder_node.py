@@ -1,0 +1,309 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The recorder: topics into a rosbag2 bag, without rosbag2.
+
+Messages are taken as they are on the wire and written by a thread of their own (bag_thread), so
+neither decoding nor the disk holds up the executor. Their time in the bag is when they were
+received, as with plain ``ros2 bag record``, also under ``use_sim_time``: a recording has to go on
+when the simulator, and with it simulated time, stops. Simulated time is in the bag as /clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+import importlib
+import logging
+from pathlib import Path
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from wm_planner.core.config import parameter, validate
+from wm_planner.core.errors import RecorderError, WmPlannerError
+from wm_planner.ros import qos
+from wm_planner.ros.bag import BagConfig, BagWriter, offered_qos
+from wm_planner.ros.bag_thread import BagStatus, BagThread
+from wm_planner.ros.diagnostics import DIAGNOSTICS_TOPIC, Level, diagnostics_message
+from wm_planner.ros.parameters import NodeParameters
+from wm_planner.ros.spinning import EXIT_FAILED, EXIT_OK, CallbackGuard, run_node
+
+DEFAULT_TOPICS = (
+    '/clock',
+    '/camera/exterior/image_raw',
+    '/camera/exterior/camera_info',
+    '/camera/wrist/image_raw',
+    '/camera/wrist/camera_info',
+    '/joint_states',
+    '/tool_pose',
+    '/target_pose',
+    '/gripper_target',
+    '/episode_status',
+    'wm_planner/status',
+    'wm_planner/plan_diagnostics',
+    'wm_planner/goal_image',
+    DIAGNOSTICS_TOPIC,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderConfig:
+    """What is recorded, and where to."""
+
+    bag_dir: str = parameter('runs', 'folder that bags are written into', read_only=True)
+    bag_name: str = parameter(
+        '',
+        'name of the bag, a folder that must not exist; empty = bag_<date>_<time>',
+        read_only=True,
+    )
+    topics: tuple[str, ...] = parameter(
+        DEFAULT_TOPICS, 'topics to record, also those that appear later', read_only=True
+    )
+    discovery_period_s: float = parameter(
+        0.25,
+        'how often new publishers are looked for [s, wall]',
+        low=0.05,
+        high=10.0,
+        read_only=True,
+    )
+    report_period_s: float = parameter(
+        1.0,
+        'how often the state is published on /diagnostics [s, wall]',
+        low=0.05,
+        high=10.0,
+        read_only=True,
+    )
+    queue_depth: int = parameter(
+        100,
+        'messages a subscription keeps until they are taken',
+        low=1,
+        high=10000,
+        read_only=True,
+    )
+    max_queue_mib: int = parameter(
+        64,
+        'memory for messages that wait for the disk; beyond it they are dropped [MiB]',
+        low=1,
+        read_only=True,
+    )
+    stop_timeout_s: float = parameter(
+        10.0,
+        'how long the disk may take to finish the bag [s]',
+        low=0.1,
+        high=300.0,
+        read_only=True,
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass
+class _Recorded:
+    """One topic that is being recorded."""
+
+    type_name: str
+    reliability: ReliabilityPolicy
+    durability: DurabilityPolicy
+    subscription: Subscription[Any]
+
+
+class RecorderNode(Node):
+    """Records until it is closed.
+
+    A bag that cannot be made or written does not end the node: it says so in its log and, once a
+    second, as ERROR on /diagnostics, and everybody else goes on. Callbacks run in one executor
+    thread.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('recorder', automatically_declare_parameters_from_overrides=True)
+        parameters = NodeParameters(self)
+        self.config = parameters.declare(RecorderConfig())
+        bag_config = parameters.declare(BagConfig())
+        parameters.refuse_unknown()
+        self._guard = CallbackGuard(lambda text: self.get_logger().error(text))
+        self._recorded: dict[str, _Recorded] = {}
+        self._trouble: dict[str, str] = {}  # topics that cannot be recorded, and why
+        self._error: WmPlannerError | None = None
+        self._thread: BagThread | None = None
+        self._topics = [self.resolve_topic_name(name) for name in self.config.topics]
+        self._diagnostics = self.create_publisher(DiagnosticArray, DIAGNOSTICS_TOPIC, qos.STATUS)
+        name = self.config.bag_name or time.strftime('bag_%Y%m%d_%H%M%S')
+        self.bag = Path(self.config.bag_dir) / name
+        try:
+            writer = BagWriter(self.bag, bag_config)
+        except RecorderError as error:
+            self._fail(error)
+        else:
+            self._thread = BagThread(writer, self.config.max_queue_mib << 20)
+            self._thread.start()
+            self.get_logger().info(f'recording {len(self._topics)} topics to {writer.folder}')
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # timers go on when simulated time stops
+        for name, period, callback in (
+            ('discovery', self.config.discovery_period_s, self._discover),
+            ('diagnostics', self.config.report_period_s, self._report),
+        ):
+            self.create_timer(period, self._guard.wrap(name, callback), clock=steady)
+
+    @property
+    def has_failed(self) -> bool:
+        """Return True if the bag is not what it should be."""
+        return self._error is not None
+
+    def close(self) -> bool:
+        """Finish the bag; False if the disk takes longer than ``stop_timeout_s``."""
+        for recorded in self._recorded.values():
+            self.destroy_subscription(recorded.subscription)
+        self._recorded.clear()
+        if self._thread is None:
+            return True
+        is_done = self._thread.stop(self.config.stop_timeout_s)
+        if not is_done:
+            limit = self.config.stop_timeout_s
+            self._fail(RecorderError(f'bag {self.bag} was not finished in {limit:g} s.'))
+        self._report()
+        if is_done and not self.has_failed:
+            status = self._thread.status()
+            self.get_logger().info(
+                f'recorded {status.messages} messages of {len(status.topics)} topics to {self.bag}; '
+                f'{status.dropped} dropped'
+            )
+        return is_done
+
+    # -- topics ----------------------------------------------------------------------------------
+
+    def _discover(self) -> None:
+        if self._thread is None or self.has_failed:
+            return
+        for topic in self._topics:
+            publishers = self.get_publishers_info_by_topic(topic)
+            if publishers:
+                try:
+                    self._record(topic, publishers)
+                except RecorderError as error:
+                    self._note(topic, error.message)
+
+    def _record(self, topic: str, publishers: Sequence[TopicEndpointInfo]) -> None:
+        """Subscribe so that every publisher matches, as rosbag2 does: the weakest offer counts."""
+        known = self._recorded.get(topic)
+        type_name = known.type_name if known else publishers[0].topic_type
+        kind = message_class(type_name)
+        offers = [p.qos_profile for p in publishers if p.topic_type == type_name]
+        if len(offers) < len(publishers):
+            others = sorted({p.topic_type for p in publishers} - {type_name})
+            self._note(topic, f'also published as {", ".join(others)}; only {type_name} is recorded.')
+        are_reliable = all(o.reliability == ReliabilityPolicy.RELIABLE for o in offers)
+        are_latched = all(o.durability == DurabilityPolicy.TRANSIENT_LOCAL for o in offers)
+        reliability = ReliabilityPolicy.RELIABLE if are_reliable else ReliabilityPolicy.BEST_EFFORT
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if are_latched else DurabilityPolicy.VOLATILE
+        if known is None:
+            assert self._thread is not None
+            self._thread.add_topic(topic, type_name, [offered_qos(o) for o in offers])
+        else:
+            lost_reliability = known.reliability == ReliabilityPolicy.RELIABLE and not are_reliable
+            lost_latching = known.durability == DurabilityPolicy.TRANSIENT_LOCAL and not are_latched
+            if not lost_reliability and not lost_latching:
+                return  # never stronger: subscribing again to a latched topic would record it twice
+            self.destroy_subscription(known.subscription)
+        profile = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=self.config.queue_depth,
+            reliability=reliability,
+            durability=durability,
+        )
+        subscription = self.create_subscription(
+            kind,
+            topic,
+            self._guard.wrap(topic, self._writer_of(topic)),
+            profile,
+            raw=True,
+        )
+        self._recorded[topic] = _Recorded(type_name, reliability, durability, subscription)
+
+    def _writer_of(self, topic: str) -> Callable[[bytes, Any], None]:
+        def write(data: bytes, info: Any) -> None:
+            assert self._thread is not None
+            self._thread.push(
+                topic,
+                data,
+                log_time_ns=info['received_timestamp'],
+                publish_time_ns=info['source_timestamp'],
+                sequence=info.get('publication_sequence_number') or 0,
+            )
+
+        return write
+
+    # -- reports ---------------------------------------------------------------------------------
+
+    def _note(self, topic: str, sentence: str) -> None:
+        if self._trouble.get(topic) != sentence:
+            self._trouble[topic] = sentence
+            self.get_logger().warning(f'{topic}: {sentence}')
+
+    def _fail(self, error: WmPlannerError) -> None:
+        self._error = error
+        self.get_logger().error(f'{error} Nothing is recorded.')
+
+    def _report(self) -> None:
+        status = self._thread.status() if self._thread else None
+        if status is not None and status.error is not None and self._error is None:
+            self._fail(status.error)
+        for topic, sentence in (status.topic_errors if status else {}).items():
+            self._note(topic, sentence)
+        level, message = self._verdict(status)
+        values: dict[str, object] = {'bag': self.bag.absolute(), 'format': 'rosbag2 mcap'}
+        if status is not None:
+            values |= {
+                'messages': status.messages,
+                'bytes_written': status.bytes_written,
+                'dropped': status.dropped,
+                'queued_bytes': status.queued_bytes,
+                'topics': ' '.join(status.topics),
+                'without_publisher': ' '.join(t for t in self._topics if t not in self._recorded),
+            }
+        values |= {f'trouble {topic}': sentence for topic, sentence in self._trouble.items()}
+        name = f'{self.get_name()}: bag'
+        now_ns = self.get_clock().now().nanoseconds
+        self._diagnostics.publish(
+            diagnostics_message(name, level, message, values, stamp_ns=now_ns)
+        )
+
+    def _verdict(self, status: BagStatus | None) -> tuple[Level, str]:
+        if self._error is not None:
+            return Level.ERROR, str(self._error)
+        if status is not None and status.dropped:
+            return Level.WARN, f'{status.dropped} messages dropped: the disk is too slow'
+        if self._trouble:
+            return Level.WARN, f'not recorded as asked: {", ".join(self._trouble)}'
+        return Level.OK, 'recording'
+
+
+def message_class(type_name: str) -> type:
+    """Return the Python class of e.g. ``sensor_msgs/msg/Image``. Raises RecorderError."""
+    package, _, name = type_name.partition('/msg/')
+    try:
+        return getattr(importlib.import_module(f'{package}.msg'), name)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RecorderError(
+            f'{type_name} cannot be imported ({error}); valid: types of installed packages.'
+        ) from error
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the recorder until SIGINT or SIGTERM; 1 if the bag is not whole."""
+    logging.basicConfig(level=logging.WARNING)
+    nodes: list[RecorderNode] = []
+
+    def make() -> RecorderNode:
+        nodes.append(RecorderNode())
+        return nodes[0]
+
+    code = run_node(make, args)
+    return EXIT_FAILED if code == EXIT_OK and nodes[0].has_failed else code
