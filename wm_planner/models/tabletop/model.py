@@ -44,7 +44,7 @@ class TabletopWorldModel:
         self._network = network.to(device).eval().requires_grad_(False)
         self._card = card
         self._device = device
-        low = torch.as_tensor(card.action_spec.low, dtype=torch.float32, device=device)
+        low = torch.tensor(card.action_spec.low.tolist(), dtype=torch.float32, device=device)
         high = torch.as_tensor(
             card.action_spec.high, dtype=torch.float32, device=device
         )
