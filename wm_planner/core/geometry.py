@@ -42,7 +42,8 @@ def normalise_quaternion(quaternion_xyzw: npt.ArrayLike) -> Array:
             f'valid: xyzw of unit length within {UNIT_TOLERANCE:g}.'
         )
     q = q / norm
-    return np.where(q[..., 3:] < 0.0, -q, q)
+    flipped: Array = np.where(q[..., 3:] < 0.0, -q, q)
+    return flipped
 
 
 def multiply_quaternions(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike) -> Array:
@@ -62,7 +63,8 @@ def multiply_quaternions(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike) -> Array:
 
 def conjugate_quaternion(quaternion_xyzw: npt.ArrayLike) -> Array:
     """Return the inverse rotation of unit quaternions [..., 4]."""
-    return np.asarray(quaternion_xyzw, dtype=np.float64) * np.array([-1.0, -1.0, -1.0, 1.0])
+    conjugate: Array = np.asarray(quaternion_xyzw, np.float64) * np.array([-1.0, -1.0, -1.0, 1.0])
+    return conjugate
 
 
 def euler_to_quaternion(euler_xyz_rad: npt.ArrayLike) -> Array:
@@ -78,7 +80,8 @@ def euler_to_quaternion(euler_xyz_rad: npt.ArrayLike) -> Array:
         ],
         axis=-1,
     )
-    return np.where(q[..., 3:] < 0.0, -q, q)
+    flipped: Array = np.where(q[..., 3:] < 0.0, -q, q)
+    return flipped
 
 
 def quaternion_to_euler(quaternion_xyzw: npt.ArrayLike) -> Array:
@@ -103,13 +106,17 @@ def quaternion_to_matrix(quaternion_xyzw: npt.ArrayLike) -> Array:
 
 def rotate_vector(quaternion_xyzw: npt.ArrayLike, vector: npt.ArrayLike) -> Array:
     """Return vectors [..., 3] rotated by unit quaternions [..., 4]."""
-    return np.einsum('...ij,...j->...i', quaternion_to_matrix(quaternion_xyzw), np.asarray(vector, np.float64))
+    matrix = quaternion_to_matrix(quaternion_xyzw)
+    rotated: Array = np.einsum('...ij,...j->...i', matrix, np.asarray(vector, np.float64))
+    return rotated
 
 
 def rotation_angle(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike) -> Array:
     """Return the angle [...] in radians, in [0, pi], between two rotations [..., 4]."""
     relative = multiply_quaternions(b_xyzw, conjugate_quaternion(a_xyzw))
-    return 2.0 * np.arctan2(np.linalg.norm(relative[..., :3], axis=-1), np.abs(relative[..., 3]))
+    sine = np.linalg.norm(relative[..., :3], axis=-1)
+    angle: Array = 2.0 * np.arctan2(sine, np.abs(relative[..., 3]))
+    return angle
 
 
 def slerp(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike, fraction: float) -> Array:

@@ -1,0 +1,61 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Policies by name: planners that need no world model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wm_planner.core.config import from_mapping, parameter, validate
+from wm_planner.core.protocols import Planner
+from wm_planner.core.registry import Registry
+from wm_planner.core.types import ActionSpec
+from wm_planner.policies.noop import NoopPolicy
+from wm_planner.policies.random_policy import RandomPolicy
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Settings of a policy."""
+
+    seed: int = parameter(0, 'seed of all draws', low=0, high=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True)
+class PolicyEntry:
+    """What a name in the entry-point group ``wm_planner.policies`` stands for.
+
+    ``make(config, action_spec)`` returns the policy; ``action_spec`` is that of the world model or
+    the environment it is compared on.
+    """
+
+    config_class: type[Any]
+    make: Callable[[Any, ActionSpec], Planner]
+
+
+def _random() -> PolicyEntry:
+    return PolicyEntry(PolicyConfig, lambda config, spec: RandomPolicy(spec, seed=config.seed))
+
+
+def _noop() -> PolicyEntry:
+    return PolicyEntry(PolicyConfig, lambda config, spec: NoopPolicy(spec, seed=config.seed))
+
+
+POLICIES: Registry[PolicyEntry] = Registry(
+    'policy',
+    group='wm_planner.policies',
+    entry_class=PolicyEntry,
+    builtins={'random': _random, 'noop': _noop},
+)
+
+
+def make_policy(name: str, settings: Mapping[str, Any], *, action_spec: ActionSpec) -> Planner:
+    """Return the policy ``name``. Raises UnknownNameError or InvalidParameterError."""
+    entry = POLICIES.get(name)
+    config = from_mapping(entry.config_class, settings, where=f'policy {name}')
+    return entry.make(config, action_spec)
