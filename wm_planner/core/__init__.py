@@ -1,3 +1,3 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Types, contracts and geometry that every other room shares: numpy and the standard library only."""
+"""What every other room shares: types, contracts, geometry; numpy and standard library only."""

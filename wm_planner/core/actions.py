@@ -49,8 +49,10 @@ def action_to_command(
     )
 
 
-def gripper_pin(spec: ActionSpec, goal_closedness: float, state: RobotState, closed_above: float) -> dict[str, float]:
-    """Return the pins (for ``ActionSpec.pinned``) that drive the gripper to a goal's recorded state.
+def gripper_pin(
+    spec: ActionSpec, goal_closedness: float, state: RobotState, closed_above: float
+) -> dict[str, float]:
+    """Return the ``ActionSpec.pinned`` values that drive the gripper to a goal's recorded state.
 
     A goal recorded while the fingers held an object shows them stopped by it, and a command to that
     very width would hold it with no force. So a recorded closedness above ``closed_above`` asks for

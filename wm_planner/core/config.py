@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Config dataclasses: one definition of each parameter's default, unit, range and meaning.
 
-A component declares a frozen, keyword-only dataclass whose fields come from ``parameter(...)`` and calls
-``validate(self)`` in ``__post_init__``. ROS parameters, ``--help`` texts and the README table are generated from these
-fields, so a default is written exactly once.
+A component declares a frozen, keyword-only dataclass whose fields come from ``parameter(...)`` and
+calls ``validate(self)`` in ``__post_init__``. ROS parameters, ``--help`` texts and the README table
+are generated from these fields, so a default is written exactly once.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def parameter(
 ) -> Any:
     """Return a dataclass field with its description and valid range attached.
 
-    ``low`` and ``high`` are inclusive and apply to each element of a tuple. The default of a tuple parameter must
-    be a tuple. ``read_only`` parameters can only be set when a node starts.
+    ``low`` and ``high`` are inclusive and apply to each element of a tuple. The default of a tuple
+    parameter must be a tuple. ``read_only`` parameters can only be set when a node starts.
     """
     info = ParameterInfo(description, low, high, choices, read_only)
     return field(default=default, metadata={_KEY: info})
@@ -71,7 +71,8 @@ def parameter_info(fld: dataclasses.Field[Any]) -> ParameterInfo | None:
 def validate(config: Any) -> None:
     """Check every ``parameter`` field of a config dataclass.
 
-    Raises InvalidParameterError naming the parameter, its value and what is valid. NaN is never valid.
+    Raises InvalidParameterError naming the parameter, its value and what is valid. NaN is never
+    valid.
     """
     for fld in dataclasses.fields(config):
         info = parameter_info(fld)
@@ -94,10 +95,11 @@ def _check(name: str, value: Any, info: ParameterInfo) -> None:
 
 
 def from_mapping(cls: type[ConfigT], values: Mapping[str, Any], *, where: str = '') -> ConfigT:
-    """Build a config dataclass from plain values, e.g. a YAML mapping; lists become tuples, ints become floats.
+    """Build a config dataclass from plain values, e.g. a YAML mapping.
 
-    Raises InvalidParameterError for an unknown key (naming the valid ones), a wrong type or a value out of range.
-    ``where`` names the source in the message.
+    Lists become tuples and, where the field is a float, ints become floats. Raises
+    InvalidParameterError for an unknown key (naming the valid ones), a wrong type or a value out of
+    range. ``where`` names the source in the message.
     """
     hints = get_type_hints(cls)
     names = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
@@ -105,7 +107,8 @@ def from_mapping(cls: type[ConfigT], values: Mapping[str, Any], *, where: str = 
     unknown = sorted(set(values) - set(names))
     if unknown:
         raise InvalidParameterError(
-            f'{prefix}unknown parameter {", ".join(unknown)} of {cls.__name__}; valid: {", ".join(names)}.'
+            f'{prefix}unknown parameter {", ".join(unknown)} of {cls.__name__}; '
+            f'valid: {", ".join(names)}.'
         )
     arguments = {k: _coerce(f'{prefix}{cls.__name__}.{k}', v, hints[k]) for k, v in values.items()}
     try:
@@ -127,8 +130,12 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
     if hint is float and _is_int(value):
         return float(value)
     scalar = (bool, int, float, str)
-    if hint in scalar and (not isinstance(value, hint) or (hint is not bool and isinstance(value, bool))):
-        raise InvalidParameterError(f'{name} is {value!r} ({type(value).__name__}); valid: {hint.__name__}.')
+    if hint in scalar and (
+        not isinstance(value, hint) or (hint is not bool and isinstance(value, bool))
+    ):
+        raise InvalidParameterError(
+            f'{name} is {value!r} ({type(value).__name__}); valid: {hint.__name__}.'
+        )
     return value
 
 

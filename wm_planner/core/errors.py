@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The error tree: every class carries the number that travels in messages and action results.
 
-Ranges: 0 none; 1xx input; 2xx data; 3xx planner; 4xx safety; 5xx simulator, driver or recorder; 9xx unknown.
-The same numbers stand in ``wm_planner_msgs/msg/ErrorCode.msg``; a test holds the two sets equal. A message says
-what was wrong and what would be valid, because its reader is at a terminal and not in this source.
+Ranges: 0 none; 1xx input; 2xx data; 3xx planner; 4xx safety; 5xx simulator, driver or recorder;
+9xx unknown. The same numbers stand in ``wm_planner_msgs/msg/ErrorCode.msg``; a test holds the two
+sets equal. A message says what was wrong and what would be valid, because its reader is at a
+terminal and not in this source.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import difflib
 
 
 class WmPlannerError(Exception):
-    """Base of all errors this package raises on purpose; ``code`` is the number that goes on the wire."""
+    """Base of all errors this package raises on purpose; ``code`` is the number on the wire."""
 
     code: int = 900
 
@@ -33,7 +34,7 @@ class UnknownError(WmPlannerError):
     code = 901
 
 
-# 1xx: input ------------------------------------------------------------------------------------------------
+# 1xx: input ---------------------------------------------------------------------------------------
 
 
 class InputError(WmPlannerError):
@@ -65,7 +66,9 @@ class UnknownNameError(InputError):
         names = sorted(valid)
         near = difflib.get_close_matches(name, names, n=1)
         hint = f' Did you mean {near[0]!r}?' if near else ''
-        return cls(f'unknown {what} {name!r}.{hint} Valid: {", ".join(names) or "(none registered)"}.')
+        return cls(
+            f'unknown {what} {name!r}.{hint} Valid: {", ".join(names) or "(none registered)"}.'
+        )
 
 
 class InvalidParameterError(InputError):
@@ -92,7 +95,7 @@ class InvalidActionError(InputError):
     code = 107
 
 
-# 2xx: data -------------------------------------------------------------------------------------------------
+# 2xx: data ----------------------------------------------------------------------------------------
 
 
 class DataError(WmPlannerError):
@@ -131,7 +134,7 @@ class GapError(DataError):
     code = 205
 
 
-# 3xx: planner ----------------------------------------------------------------------------------------------
+# 3xx: planner -------------------------------------------------------------------------------------
 
 
 class PlanningError(WmPlannerError):
@@ -170,7 +173,7 @@ class PlannerTimeoutError(PlanningError):
     code = 305
 
 
-# 4xx: safety -----------------------------------------------------------------------------------------------
+# 4xx: safety --------------------------------------------------------------------------------------
 
 
 class SafetyError(WmPlannerError):
@@ -221,7 +224,7 @@ class FaultLatchedError(SafetyError):
     code = 407
 
 
-# 5xx: simulator, driver, recorder --------------------------------------------------------------------------
+# 5xx: simulator, driver, recorder -----------------------------------------------------------------
 
 
 class DriverError(WmPlannerError):
@@ -249,7 +252,7 @@ class RecorderError(DriverError):
 
 
 def all_error_classes() -> dict[int, type[WmPlannerError]]:
-    """Return every class of the tree by its code; used by the messages test and by ``error_for_code``."""
+    """Return every class of the tree by its code, in rising order."""
     found: dict[int, type[WmPlannerError]] = {}
     todo: list[type[WmPlannerError]] = [WmPlannerError]
     while todo:

@@ -1,13 +1,15 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rotations and poses in numpy: xyzw quaternions, extrinsic-xyz Euler angles, base-frame delta application.
+"""Rotations and poses in numpy: quaternions, Euler angles, deltas applied in the base frame.
 
 Conventions, once for the whole package:
 
 * quaternions are ``xyzw``, unit length, and ``q`` and ``-q`` are the same rotation;
-* Euler angles are *extrinsic* xyz in radians, ``R = Rz(c) Ry(b) Rx(a)`` (SciPy's lower-case ``'xyz'``), the
-  convention of DROID and V-JEPA 2-AC (facebookresearch/vjepa2 app/vjepa_droid/droid.py);
-* a rotation delta is *left-multiplied*: ``R_next = R_delta R_now``, so it is expressed in the base frame.
+* Euler angles are *extrinsic* xyz in radians, ``R = Rz(c) Ry(b) Rx(a)`` (SciPy's lower-case
+  ``'xyz'``), the convention of DROID and V-JEPA 2-AC (facebookresearch/vjepa2
+  app/vjepa_droid/droid.py);
+* a rotation delta is *left-multiplied*: ``R_next = R_delta R_now``, so it is expressed in the base
+  frame.
 
 All functions accept leading batch dimensions and are pure; they may be called from any thread.
 """
@@ -24,21 +26,26 @@ from wm_planner.core.errors import InvalidStateError
 Array = npt.NDArray[np.float64]
 
 UNIT_TOLERANCE = 1e-3
-"""How far a quaternion's norm may be from 1 before it is refused (nav2 validates to 1e-4 in double; drivers
-publish single precision and rounded values, so this is a little wider)."""
+"""How far a quaternion's norm may be from 1 before it is refused.
+
+nav2 validates to 1e-4 in double; drivers publish single precision and rounded values, so this is a
+little wider.
+"""
 
 
 def normalise_quaternion(quaternion_xyzw: npt.ArrayLike) -> Array:
     """Return unit quaternions [..., 4] with w >= 0.
 
-    Raises InvalidStateError where the norm differs from 1 by more than UNIT_TOLERANCE or is not finite: a zero or
-    unscaled quaternion is a mistake upstream, and normalising it away would hide it.
+    Raises InvalidStateError where the norm differs from 1 by more than UNIT_TOLERANCE or is not
+    finite: a zero or unscaled quaternion is a mistake upstream, and normalising it away would hide
+    it.
     """
     q = np.asarray(quaternion_xyzw, dtype=np.float64)
     norm = np.linalg.norm(q, axis=-1, keepdims=True)
     if not np.all(np.abs(norm - 1.0) <= UNIT_TOLERANCE):  # written so that NaN fails
         raise InvalidStateError(
-            f'quaternion {np.array2string(q, precision=4)} has norm {np.array2string(norm.squeeze(-1), precision=4)}; '
+            f'quaternion {np.array2string(q, precision=4)} has norm '
+            f'{np.array2string(norm.squeeze(-1), precision=4)}; '
             f'valid: xyzw of unit length within {UNIT_TOLERANCE:g}.'
         )
     q = q / norm
@@ -47,7 +54,7 @@ def normalise_quaternion(quaternion_xyzw: npt.ArrayLike) -> Array:
 
 
 def multiply_quaternions(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike) -> Array:
-    """Return the Hamilton product ``a b`` [..., 4]: the rotation that applies ``b`` first, then ``a``."""
+    """Return the Hamilton product ``a b`` [..., 4]: the rotation ``b`` followed by ``a``."""
     ax, ay, az, aw = np.moveaxis(np.asarray(a_xyzw, dtype=np.float64), -1, 0)
     bx, by, bz, bw = np.moveaxis(np.asarray(b_xyzw, dtype=np.float64), -1, 0)
     return np.stack(
@@ -85,7 +92,10 @@ def euler_to_quaternion(euler_xyz_rad: npt.ArrayLike) -> Array:
 
 
 def quaternion_to_euler(quaternion_xyzw: npt.ArrayLike) -> Array:
-    """Return extrinsic-xyz Euler angles [..., 3] in radians, roll and yaw in [-pi, pi], pitch in [-pi/2, pi/2]."""
+    """Return extrinsic-xyz Euler angles [..., 3] in radians.
+
+    Roll and yaw lie in [-pi, pi], pitch in [-pi/2, pi/2].
+    """
     x, y, z, w = np.moveaxis(normalise_quaternion(quaternion_xyzw), -1, 0)
     roll = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
     pitch = np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0))
@@ -120,7 +130,7 @@ def rotation_angle(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike) -> Array:
 
 
 def slerp(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike, fraction: float) -> Array:
-    """Return the rotation [4] that lies ``fraction`` of the way from ``a`` to ``b`` along the shorter arc."""
+    """Return the rotation [4] at ``fraction`` of the shorter arc from ``a`` to ``b``."""
     a, b = normalise_quaternion(a_xyzw), normalise_quaternion(b_xyzw)
     dot = float(a @ b)
     if dot < 0.0:
@@ -128,7 +138,9 @@ def slerp(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike, fraction: float) -> Arra
     angle = math.acos(min(dot, 1.0))
     if angle < 1e-9:
         return a
-    blended = (math.sin((1.0 - fraction) * angle) * a + math.sin(fraction * angle) * b) / math.sin(angle)
+    blended = (math.sin((1.0 - fraction) * angle) * a + math.sin(fraction * angle) * b) / math.sin(
+        angle
+    )
     return normalise_quaternion(blended)
 
 
@@ -140,7 +152,9 @@ def apply_delta(
 ) -> tuple[Array, Array]:
     """Return position and quaternion after a base-frame delta: ``p + dp`` and ``R_delta R``."""
     position = np.asarray(position_m, np.float64) + np.asarray(delta_position_m, np.float64)
-    rotation = multiply_quaternions(euler_to_quaternion(delta_euler_xyz_rad), normalise_quaternion(quaternion_xyzw))
+    rotation = multiply_quaternions(
+        euler_to_quaternion(delta_euler_xyz_rad), normalise_quaternion(quaternion_xyzw)
+    )
     return position, normalise_quaternion(rotation)
 
 
@@ -150,9 +164,13 @@ def pose_delta(
     to_position_m: npt.ArrayLike,
     to_quaternion_xyzw: npt.ArrayLike,
 ) -> tuple[Array, Array]:
-    """Return (delta position [m], delta extrinsic-xyz Euler [rad]) that ``apply_delta`` undoes exactly."""
+    """Return the delta position [m] and extrinsic-xyz Euler delta [rad] from one pose to another.
+
+    ``apply_delta`` with them leads from the first pose exactly to the second.
+    """
     delta_position = np.asarray(to_position_m, np.float64) - np.asarray(from_position_m, np.float64)
     relative = multiply_quaternions(
-        normalise_quaternion(to_quaternion_xyzw), conjugate_quaternion(normalise_quaternion(from_quaternion_xyzw))
+        normalise_quaternion(to_quaternion_xyzw),
+        conjugate_quaternion(normalise_quaternion(from_quaternion_xyzw)),
     )
     return delta_position, quaternion_to_euler(relative)

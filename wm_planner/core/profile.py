@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""RobotProfile: frames, limits, gripper convention and topics of one robot, from ``config/robots``."""
+"""RobotProfile: frames, limits, gripper and topics of one robot, from ``config/robots``."""
 
 from __future__ import annotations
 
@@ -40,10 +40,18 @@ class RobotProfile:
     base_frame: str
     tool_frame: str
     camera_frame: str = parameter('', 'expected frame_id of the images; empty accepts any')
-    workspace_low_m: tuple[float, ...] = parameter((0.28, -0.45, 0.0), 'lower corner of the box the tool may be in [m]')
-    workspace_high_m: tuple[float, ...] = parameter((0.80, 0.45, 0.70), 'upper corner of that box [m]')
-    max_step_m: float = parameter(0.14, 'largest displacement of one action [m]', low=0.001, high=0.5)
-    max_step_rad: float = parameter(0.6, 'largest rotation of one action [rad]', low=0.001, high=3.2)
+    workspace_low_m: tuple[float, ...] = parameter(
+        (0.28, -0.45, 0.0), 'lower corner of the box the tool may be in [m]'
+    )
+    workspace_high_m: tuple[float, ...] = parameter(
+        (0.80, 0.45, 0.70), 'upper corner of that box [m]'
+    )
+    max_step_m: float = parameter(
+        0.14, 'largest displacement of one action [m]', low=0.001, high=0.5
+    )
+    max_step_rad: float = parameter(
+        0.6, 'largest rotation of one action [rad]', low=0.001, high=3.2
+    )
     max_speed_m_s: float = parameter(0.5, 'speed limit of the target [m/s]', low=0.001, high=2.0)
     max_rotation_speed_rad_s: float = parameter(
         2.0, 'rotation speed limit of the target [rad/s]', low=0.001, high=10.0
@@ -51,7 +59,9 @@ class RobotProfile:
     max_gripper_rate_1_s: float = parameter(
         5.0, 'largest change of closedness per second [1/s]', low=0.01, high=100.0
     )
-    gripper_max_width_m: float = parameter(0.08, 'opening of the gripper at closedness 0 [m]', low=0.001)
+    gripper_max_width_m: float = parameter(
+        0.08, 'opening of the gripper at closedness 0 [m]', low=0.001
+    )
     arm_joint_names: tuple[str, ...] = ()
     gripper_joint_names: tuple[str, ...] = ()
     sink: str = parameter('tool_pose', 'how commands leave: a name of the sink registry')
@@ -73,7 +83,10 @@ class RobotProfile:
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> RobotProfile:
-        """Load a profile. Raises InvalidParameterError naming the file, the key and what is valid."""
+        """Load a profile.
+
+        Raises InvalidParameterError naming the file, the key and what is valid.
+        """
         file = Path(path)
         try:
             values: Any = yaml.safe_load(file.read_text())

@@ -6,8 +6,8 @@ Shapes: S samples, H horizon, T context frames, N tokens, D width, A action dime
 torch tensors in practice; this file does not import torch, so that control and core stay light, and
 calls them ``Tensor`` (an alias of Any).
 
-Thread rule for everything here unless a method says otherwise: one thread at a time. The planner and
-its model, objective and optimizer belong to the planning thread from construction to release.
+Thread rule for everything here unless a method says otherwise: one thread at a time. The planner
+and its model, objective and optimizer belong to the planning thread from construction to release.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class WorldModel(Protocol):
 
     @property
     def goal_tolerance(self) -> float:
-        """Return the energy below which a goal counts as reached, or NaN where none is calibrated."""
+        """Return the energy below which a goal is reached, NaN where none is calibrated."""
 
     def encode(self, observation: Observation) -> LatentState:
         """Return the latent state of an observation."""
@@ -118,7 +118,7 @@ class Optimizer(Protocol):
 
 @runtime_checkable
 class Planner(Protocol):
-    """From an observation and a goal to a plan: world-model planners and baseline policies alike."""
+    """From observation and goal to a plan: world-model planners and baseline policies alike."""
 
     @property
     def action_spec(self) -> ActionSpec:
@@ -133,7 +133,7 @@ class Planner(Protocol):
         """Return the ``Plan.goal_energy`` below which a goal is reached, NaN where unknown."""
 
     def prepare_goal(self, goal: Goal) -> None:
-        """Check and encode a goal so that the first plan toward it is not late; raises InputError."""
+        """Check and encode a goal, so that the first plan is not late; raises InputError."""
 
     def plan(
         self,

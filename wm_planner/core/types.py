@@ -352,7 +352,7 @@ class NotReady:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
-    """What an environment says after one step; the truth in it is for scoring, never for planning."""
+    """What an environment says after a step; its truth is for scoring, never for planning."""
 
     observation: Observation
     success: bool

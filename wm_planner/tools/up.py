@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""``wm_planner up PROFILE [key:=value ...]``: start the nodes of a profile and keep them running."""
+"""``wm_planner up PROFILE [key:=value ...]``: start the nodes of a profile, keep them running."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def up(
         list[str] | None, typer.Argument(metavar='[KEY:=VALUE]...', help='see --show-args')
     ] = None,
     show_args: Annotated[
-        bool, typer.Option('--show-args', '-s', help='Print the arguments of the profile and leave.')
+        bool,
+        typer.Option('--show-args', '-s', help='Print the arguments of the profile and leave.'),
     ] = False,
 ) -> None:
     """Start the nodes of PROFILE as child processes; Ctrl-C stops them all.
