@@ -18,13 +18,13 @@ import numpy as np
 from wm_planner.core.actions import action_to_command
 from wm_planner.core.geometry import Array
 from wm_planner.core.types import ActionSpec, ArmCommand, RobotState
-from wm_planner_sim.scene import BLOCK_HALF_M, BLOCKS
+from wm_planner_sim.scene import BLOCKS
 from wm_planner_sim.tabletop import TabletopSim
 
 TABLETOP_ACTIONS = ActionSpec(
     low=np.array([-0.06, -0.06, -0.06, -0.35, 0.0]),
     high=np.array([0.06, 0.06, 0.06, 0.35, 1.0]),
-    names=("dx", "dy", "dz", "dyaw", "gripper"),
+    names=('dx', 'dy', 'dz', 'dyaw', 'gripper'),
     step_duration_s=0.25,
 )
 """The action space of the tabletop: base-frame deltas and an absolute closedness, at 4 Hz."""
@@ -63,9 +63,7 @@ def grasp_yaw(block_yaw: float) -> float:
     return (block_yaw + quarter / 2) % quarter - quarter / 2
 
 
-def waypoint_action(
-    state: RobotState, waypoint: Waypoint, noise: Array | None = None
-) -> Array:
+def waypoint_action(state: RobotState, waypoint: Waypoint, noise: Array | None = None) -> Array:
     """Return the bounded action [5] toward a waypoint, with position noise [3] in metres added."""
     spec = TABLETOP_ACTIONS
     delta = waypoint.position_m - state.position_m
@@ -83,9 +81,7 @@ def waypoint_action(
 
 def apply_action(sim: TabletopSim, action: Array) -> ArmCommand:
     """Servo to one action from the measured state for one step; return the target that was set."""
-    command = action_to_command(
-        action, TABLETOP_ACTIONS, sim.robot_state(), sim.time_ns
-    )
+    command = action_to_command(action, TABLETOP_ACTIONS, sim.robot_state(), sim.time_ns)
     sim.set_target(command)
     sim.advance(TABLETOP_ACTIONS.step_duration_s)
     return command
@@ -120,7 +116,7 @@ def push(sim: TabletopSim, rng: np.random.Generator) -> Iterator[Waypoint]:
         behind, travel = 0.06 + rng.uniform(0.0, 0.02), rng.uniform(0.10, 0.18)
         start = np.array([centre[0], centre[1], PUSH_HEIGHT_M]) - behind * direction
         yaw = rng.uniform(-0.3, 0.3)
-        common = {"yaw_rad": yaw, "gripper": 1.0}
+        common = {'yaw_rad': yaw, 'gripper': 1.0}
         yield Waypoint(position_m=start + [0, 0, 0.10], tolerance_m=0.03, **common)
         yield Waypoint(position_m=start, tolerance_m=0.015, **common)
         yield Waypoint(
@@ -142,9 +138,7 @@ def pick_waypoints(
     if offset_m is not None:
         place[:2] += offset_m
     yaw = grasp_yaw(sim.block_yaw(block))
-    yield Waypoint(
-        position_m=place + [0, 0, 0.09], yaw_rad=yaw, gripper=0.0, tolerance_m=0.015
-    )
+    yield Waypoint(position_m=place + [0, 0, 0.09], yaw_rad=yaw, gripper=0.0, tolerance_m=0.015)
     yield Waypoint(position_m=place, yaw_rad=yaw, gripper=0.0, tolerance_m=0.008)
     yield Waypoint(position_m=place, yaw_rad=yaw, gripper=1.0, min_steps=2)
     yield Waypoint(position_m=place + [0, 0, lift_m], yaw_rad=yaw, gripper=1.0)
@@ -154,11 +148,7 @@ def grasp(sim: TabletopSim, rng: np.random.Generator) -> Iterator[Waypoint]:
     """Grasp a block, carry it somewhere, let go; sometimes miss."""
     while True:
         block = BLOCKS[int(rng.integers(len(BLOCKS)))]
-        miss = (
-            rng.uniform(-0.03, 0.03, 2)
-            if rng.random() < 0.2
-            else rng.normal(0.0, 0.004, 2)
-        )
+        miss = rng.uniform(-0.03, 0.03, 2) if rng.random() < 0.2 else rng.normal(0.0, 0.004, 2)
         yield from pick_waypoints(sim, block, rng.uniform(0.08, 0.20), offset_m=miss)
         yaw = tool_yaw(sim.robot_state())
         for _ in range(int(rng.integers(0, 3))):
@@ -168,17 +158,13 @@ def grasp(sim: TabletopSim, rng: np.random.Generator) -> Iterator[Waypoint]:
         place[2] = GRASP_HEIGHT_M + rng.uniform(0.0, 0.05)
         yield Waypoint(position_m=place, yaw_rad=yaw, gripper=1.0)
         yield Waypoint(position_m=place, yaw_rad=yaw, gripper=0.0, min_steps=2)
-        yield Waypoint(
-            position_m=place + [0, 0, 0.10], yaw_rad=yaw, gripper=0.0, tolerance_m=0.02
-        )
+        yield Waypoint(position_m=place + [0, 0, 0.10], yaw_rad=yaw, gripper=0.0, tolerance_m=0.02)
 
 
 class Driver:
     """Steps a behaviour: keeps the present waypoint and asks for the next on arrival."""
 
-    def __init__(
-        self, waypoints: Iterator[Waypoint], *, max_steps_per_waypoint: int = 12
-    ) -> None:
+    def __init__(self, waypoints: Iterator[Waypoint], *, max_steps_per_waypoint: int = 12) -> None:
         self._waypoints = waypoints
         self._max_steps = max_steps_per_waypoint
         self._waypoint: Waypoint | None = None
@@ -197,9 +183,6 @@ class Driver:
     def _has_arrived(self, state: RobotState, waypoint: Waypoint) -> bool:
         if self._steps >= max(self._max_steps, waypoint.min_steps):
             return True  # blocked, e.g. by the table's edge: go on rather than press for ever
-        near = (
-            np.linalg.norm(state.position_m - waypoint.position_m)
-            < waypoint.tolerance_m
-        )
+        near = np.linalg.norm(state.position_m - waypoint.position_m) < waypoint.tolerance_m
         aligned = abs(waypoint.yaw_rad - tool_yaw(state)) < 0.1
         return self._steps >= max(1, waypoint.min_steps) and bool(near) and aligned

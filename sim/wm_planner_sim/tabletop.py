@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 import numpy as np
 
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import SimulatorError, UnknownNameError
-from wm_planner.core.geometry import Array, multiply_quaternions, rotation_angle, slerp
+from wm_planner.core.geometry import Array, multiply_quaternions
 from wm_planner.core.types import ArmCommand, Image, RobotState
 from wm_planner_sim import rendering
 from wm_planner_sim.scene import (
@@ -21,10 +21,10 @@ from wm_planner_sim.scene import (
     FINGER_JOINTS,
     FINGER_TRAVEL_M,
     HOME_QPOS,
-    TOOL_SITE,
     build_model,
     mujoco,
 )
+from wm_planner_sim.servo import ServoState, ToolServo
 
 TOOL_DOWN_XYZW = (1.0, 0.0, 0.0, 0.0)
 """Tool orientation with the fingers pointing straight down and zero yaw (roll of pi)."""
@@ -36,17 +36,13 @@ _WXYZ_TO_XYZW = [1, 2, 3, 0]
 class TabletopConfig:
     """Sizes and rates of the tabletop simulation."""
 
-    image_width: int = parameter(128, "camera image width [px]", low=16, high=1920)
-    image_height: int = parameter(128, "camera image height [px]", low=16, high=1920)
-    timestep_s: float = parameter(0.004, "physics time step [s]", low=0.0005, high=0.01)
-    servo_rate_hz: float = parameter(
-        50.0, "rate of the tool-pose servo [Hz]", low=20.0, high=250.0
-    )
-    servo_speed_m_s: float = parameter(
-        0.6, "speed of the servo ramp [m/s]", low=0.01, high=2.0
-    )
+    image_width: int = parameter(128, 'camera image width [px]', low=16, high=1920)
+    image_height: int = parameter(128, 'camera image height [px]', low=16, high=1920)
+    timestep_s: float = parameter(0.004, 'physics time step [s]', low=0.0005, high=0.01)
+    servo_rate_hz: float = parameter(50.0, 'rate of the tool-pose servo [Hz]', low=20.0, high=250.0)
+    servo_speed_m_s: float = parameter(0.6, 'speed of the servo ramp [m/s]', low=0.01, high=2.0)
     servo_rotation_speed_rad_s: float = parameter(
-        3.0, "rotation speed of the servo ramp [rad/s]", low=0.1, high=10.0
+        3.0, 'rotation speed of the servo ramp [rad/s]', low=0.1, high=10.0
     )
 
     def __post_init__(self) -> None:
@@ -65,6 +61,17 @@ class CameraIntrinsics:
     cy: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class TabletopState:
+    """Everything that decides what happens next, but for time."""
+
+    qpos: Array
+    qvel: Array
+    ctrl: Array
+    target: ArmCommand
+    servo: ServoState
+
+
 class TabletopSim:
     """A Panda over a table with two blocks, servoed to absolute tool targets.
 
@@ -81,30 +88,27 @@ class TabletopSim:
             self.config.timestep_s, offscreen_width=width, offscreen_height=height
         )
         self._data = mujoco.MjData(self._model)
-        self._ik_data = mujoco.MjData(self._model)
+        self._servo = ToolServo(
+            self._model,
+            speed_m_s=self.config.servo_speed_m_s,
+            rotation_speed_rad_s=self.config.servo_rotation_speed_rad_s,
+        )
         self._mj_renderer: mujoco.Renderer | None = None
         self._scene_option = mujoco.MjvOption()
         self._scene_option.flags[mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = True
         self._scene_option.geomgroup[:] = [1, 1, 0, 0, 0, 0]
         self._scene_option.sitegroup[:] = 0
-        self._tool_site = self._model.site(f"hand/{TOOL_SITE}").id
         self._arm_qpos = np.array([self._model.joint(n).qposadr[0] for n in ARM_JOINTS])
         self._arm_dof = np.array([self._model.joint(n).dofadr[0] for n in ARM_JOINTS])
-        fingers = [self._model.joint(f"hand/{n}") for n in FINGER_JOINTS]
+        fingers = [self._model.joint(f'hand/{n}') for n in FINGER_JOINTS]
         self._finger_qpos = np.array([j.qposadr[0] for j in fingers])
         self._finger_dof = np.array([j.dofadr[0] for j in fingers])
-        self._block_qpos = {
-            n: self._model.joint(f"{n}_joint").qposadr[0] for n in BLOCKS
-        }
-        self._joint_low, self._joint_high = self._model.jnt_range[
-            [self._model.joint(n).id for n in ARM_JOINTS]
-        ].T
+        self._block_qpos = {n: self._model.joint(f'{n}_joint').qposadr[0] for n in BLOCKS}
         self._substeps_per_servo = max(
             1, round(1.0 / (self.config.servo_rate_hz * self.config.timestep_s))
         )
         self._steps_total = 0
         self._substeps_left = 0
-        self._target: ArmCommand | None = None
         self.reset(seed=0)
 
     # -- state -----------------------------------------------------------------------------------
@@ -121,7 +125,7 @@ class TabletopSim:
 
     def robot_state(self) -> RobotState:
         """Return tool pose and gripper closedness now."""
-        position, quaternion = self._tool_pose(self._data)
+        position, quaternion = self._servo.tool_pose(self._data)
         width = float(self._data.qpos[self._finger_qpos].sum())
         closedness = 1.0 - width / (2.0 * FINGER_TRAVEL_M)
         return RobotState(
@@ -144,7 +148,7 @@ class TabletopSim:
     def block_position(self, name: str) -> Array:
         """Return the centre of a block [3] in the base frame: simulator truth, for scoring."""
         if name not in self._block_qpos:
-            raise UnknownNameError.among("block", name, BLOCKS)
+            raise UnknownNameError.among('block', name, BLOCKS)
         start = self._block_qpos[name]
         return self._data.qpos[start : start + 3].copy()
 
@@ -188,13 +192,10 @@ class TabletopSim:
             ]
         if tool_position_m is not None:
             self.place_tool(np.asarray(tool_position_m, float), tool_yaw_rad)
-        self._data.qpos[self._finger_qpos] = (
-            1.0 - gripper_closedness
-        ) * FINGER_TRAVEL_M
+        self._data.qpos[self._finger_qpos] = (1.0 - gripper_closedness) * FINGER_TRAVEL_M
         mujoco.mj_forward(self._model, self._data)
         self._substeps_left = 0
-        self.hold()
-        self._gripper_ctrl(gripper_closedness)
+        self._hold(gripper_closedness)
 
     def place_tool(self, position_m: Array, yaw_rad: float) -> None:
         """Set the arm to a tool pose at once, without physics; fingers point down.
@@ -202,38 +203,33 @@ class TabletopSim:
         Raises SimulatorError where inverse kinematics leaves more than 2 mm.
         """
         quaternion = down_quaternion(yaw_rad)
-        joints = self._solve_ik(
-            np.array(HOME_QPOS), position_m, quaternion, iterations=60
-        )
+        joints = self._servo.solve(np.array(HOME_QPOS), position_m, quaternion, iterations=60)
         self._data.qpos[self._arm_qpos] = joints
         mujoco.mj_forward(self._model, self._data)
-        error = float(np.linalg.norm(self._tool_pose(self._data)[0] - position_m))
+        error = float(np.linalg.norm(self._servo.tool_pose(self._data)[0] - position_m))
         if error > 2e-3:
             raise SimulatorError(
-                f"tool position {np.round(position_m, 3).tolist()} is out of reach "
-                f"({error * 1e3:.0f} mm left); valid: inside the workspace."
+                f'tool position {np.round(position_m, 3).tolist()} is out of reach '
+                f'({error * 1e3:.0f} mm left); valid: inside the workspace.'
             )
 
-    def snapshot(self) -> tuple[Array, ...]:
-        """Return the full physics state, for ``restore``."""
+    def snapshot(self) -> TabletopState:
+        """Return the full physics and servo state, for ``restore``."""
         data = self._data
-        command = (self._target, self._setpoint_position, self._setpoint_quaternion)
-        return (
-            data.qpos.copy(),
-            data.qvel.copy(),
-            data.ctrl.copy(),
-            data.act.copy(),
-            command,
-            self._joint_target.copy(),
-        )  # type: ignore[return-value]
+        return TabletopState(
+            qpos=data.qpos.copy(),
+            qvel=data.qvel.copy(),
+            ctrl=data.ctrl.copy(),
+            target=self._target,
+            servo=self._servo.state,
+        )
 
-    def restore(self, state: tuple[Array, ...]) -> None:
+    def restore(self, state: TabletopState) -> None:
         """Return to a state of ``snapshot``; time goes on."""
         data = self._data
-        data.qpos[:], data.qvel[:], data.ctrl[:], data.act[:] = state[:4]
+        data.qpos[:], data.qvel[:], data.ctrl[:] = state.qpos, state.qvel, state.ctrl
         data.qacc_warmstart[:] = 0.0
-        self._target, self._setpoint_position, self._setpoint_quaternion = state[4]
-        self._joint_target = state[5].copy()
+        self._target, self._servo.state = state.target, state.servo
         self._substeps_left = 0
         mujoco.mj_forward(self._model, data)
 
@@ -251,7 +247,6 @@ class TabletopSim:
     @property
     def target(self) -> ArmCommand:
         """Return the target the servo is going to or holding."""
-        assert self._target is not None
         return self._target
 
     def set_target(self, command: ArmCommand) -> None:
@@ -266,35 +261,30 @@ class TabletopSim:
             command.gripper_closedness,
         ]
         if not np.all(np.isfinite(numbers)):
-            raise SimulatorError("target holds NaN or infinity; valid: finite numbers.")
+            raise SimulatorError('target holds NaN or infinity; valid: finite numbers.')
         self._target = command
         self._gripper_ctrl(command.gripper_closedness)
 
     def hold(self) -> None:
         """Make where the tool is now the target; the gripper keeps its command."""
+        self._hold(self._target.gripper_closedness)
+
+    def _hold(self, gripper_closedness: float) -> None:
         state = self.robot_state()
-        closedness = (
-            state.gripper_closedness
-            if self._target is None
-            else self._target.gripper_closedness
-        )
-        self._setpoint_position = np.array(state.position_m)
-        self._setpoint_quaternion = np.array(state.quaternion_xyzw)
-        self._joint_target = self._data.qpos[self._arm_qpos].copy()
-        self._data.ctrl[: len(ARM_JOINTS)] = self._joint_target
-        self._target = ArmCommand(
-            stamp_ns=state.stamp_ns,
-            position_m=state.position_m,
-            quaternion_xyzw=state.quaternion_xyzw,
-            gripper_closedness=closedness,
-        )
+        joints = self._data.qpos[self._arm_qpos].copy()
+        self._servo.start_at(state.position_m, state.quaternion_xyzw, joints)
+        self._data.ctrl[: len(ARM_JOINTS)] = joints
+        self._gripper_ctrl(gripper_closedness)
+        self._target = replace(ArmCommand.hold_at(state), gripper_closedness=gripper_closedness)
 
     def advance(self, duration_s: float) -> None:
         """Run physics for ``duration_s`` (rounded to time steps), servo included."""
         steps = round(duration_s / self.timestep_s)
         while steps > 0:
             if self._substeps_left == 0:
-                self._servo()
+                period_s = self._substeps_per_servo * self.timestep_s
+                joints = self._servo.step(self.target, period_s)
+                self._data.ctrl[: len(ARM_JOINTS)] = joints
                 self._substeps_left = self._substeps_per_servo
             count = min(steps, self._substeps_left)
             mujoco.mj_step(self._model, self._data, nstep=count)
@@ -308,76 +298,12 @@ class TabletopSim:
         opening = (1.0 - min(max(closedness, 0.0), 1.0)) * FINGER_TRAVEL_M
         self._data.ctrl[len(ARM_JOINTS) :] = opening
 
-    def _servo(self) -> None:
-        period = self._substeps_per_servo * self.timestep_s
-        target = self.target
-        offset = target.position_m - self._setpoint_position
-        distance = float(np.linalg.norm(offset))
-        angle = float(rotation_angle(self._setpoint_quaternion, target.quaternion_xyzw))
-        if distance < 1e-9 and angle < 1e-9:
-            return
-        allowed = self.config.servo_speed_m_s * period
-        allowed_angle = self.config.servo_rotation_speed_rad_s * period
-        fraction = min(
-            1.0, allowed / max(distance, 1e-9), allowed_angle / max(angle, 1e-9)
-        )
-        self._setpoint_position = self._setpoint_position + fraction * offset
-        self._setpoint_quaternion = slerp(
-            self._setpoint_quaternion, target.quaternion_xyzw, fraction
-        )
-        self._joint_target = self._solve_ik(
-            self._joint_target,
-            self._setpoint_position,
-            self._setpoint_quaternion,
-            iterations=4,
-        )
-        self._data.ctrl[: len(ARM_JOINTS)] = self._joint_target
-
-    def _solve_ik(
-        self, start: Array, position: Array, quaternion_xyzw: Array, *, iterations: int
-    ) -> Array:
-        """Return joint angles [7] by damped least squares, drawn to home in the null space."""
-        data, model = self._ik_data, self._model
-        joints = np.array(start, float)
-        jacobian = np.zeros((6, model.nv))
-        goal_wxyz = np.roll(quaternion_xyzw, 1)
-        site_wxyz, negated, twist = np.zeros(4), np.zeros(4), np.zeros(6)
-        home = np.array(HOME_QPOS)
-        for _ in range(iterations):
-            data.qpos[self._arm_qpos] = joints
-            mujoco.mj_kinematics(model, data)
-            mujoco.mj_comPos(model, data)
-            twist[:3] = position - data.site_xpos[self._tool_site]
-            mujoco.mju_mat2Quat(site_wxyz, data.site_xmat[self._tool_site])
-            mujoco.mju_negQuat(negated, site_wxyz)
-            mujoco.mju_mulQuat(site_wxyz, goal_wxyz, negated)
-            mujoco.mju_quat2Vel(twist[3:], site_wxyz, 1.0)
-            mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], self._tool_site)
-            arm = jacobian[:, self._arm_dof]
-            inverse = arm.T @ np.linalg.inv(arm @ arm.T + 1e-4 * np.eye(6))
-            step = inverse @ twist
-            step += (np.eye(7) - inverse @ arm) @ (0.05 * (home - joints))
-            joints = np.clip(
-                joints + step, self._joint_low + 0.02, self._joint_high - 0.02
-            )
-            if np.abs(twist).max() < 1e-5:
-                break
-        return joints
-
-    def _tool_pose(self, data: mujoco.MjData) -> tuple[Array, Array]:
-        wxyz = np.zeros(4)
-        mujoco.mju_mat2Quat(wxyz, data.site_xmat[self._tool_site])
-        return data.site_xpos[self._tool_site].copy(), wxyz[_WXYZ_TO_XYZW]
-
     # -- cameras ---------------------------------------------------------------------------------
 
     @property
     def cameras(self) -> tuple[str, ...]:
         """Return the camera names."""
-        return tuple(
-            self._model.camera(i).name.rpartition("/")[2]
-            for i in range(self._model.ncam)
-        )
+        return tuple(self._model.camera(i).name.rpartition('/')[2] for i in range(self._model.ncam))
 
     @property
     def renderer(self) -> str:
@@ -392,9 +318,7 @@ class TabletopSim:
             )
             self._mj_renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
             self._mj_renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
-        self._mj_renderer.update_scene(
-            self._data, self._camera_id(camera), self._scene_option
-        )
+        self._mj_renderer.update_scene(self._data, self._camera_id(camera), self._scene_option)
         return self._mj_renderer.render().copy()
 
     def intrinsics(self, camera: str) -> CameraIntrinsics:
@@ -422,9 +346,9 @@ class TabletopSim:
 
     def _camera_id(self, camera: str) -> int:
         for index in range(self._model.ncam):
-            if self._model.camera(index).name.rpartition("/")[2] == camera:
+            if self._model.camera(index).name.rpartition('/')[2] == camera:
                 return index
-        raise UnknownNameError.among("camera", camera, self.cameras)
+        raise UnknownNameError.among('camera', camera, self.cameras)
 
     def close(self) -> None:
         """Release the renderer; safe to call twice."""
@@ -436,6 +360,4 @@ class TabletopSim:
 def down_quaternion(yaw_rad: float) -> Array:
     """Return the tool orientation xyzw with fingers down, turned by ``yaw_rad`` about base z."""
     half = 0.5 * yaw_rad
-    return multiply_quaternions(
-        [0.0, 0.0, math.sin(half), math.cos(half)], TOOL_DOWN_XYZW
-    )
+    return multiply_quaternions([0.0, 0.0, math.sin(half), math.cos(half)], TOOL_DOWN_XYZW)

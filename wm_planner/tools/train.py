@@ -35,7 +35,7 @@ from wm_planner.training.model_card import model_card_text
 from wm_planner.training.plots import plot_losses
 from wm_planner.training.trainer import Trainer, TrainingConfig
 
-TRAINABLE = ("tabletop",)
+TRAINABLE = ('tabletop',)
 STEPS_PER_EPISODE = 32
 HELD_OUT_SHARE = 20  # every 20th part of the episodes, the last ones
 CHECK_SEED = 4242  # not a seed of any reported evaluation
@@ -44,24 +44,18 @@ _console = Console(stderr=True)
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="What to train: tabletop.")],
-    out: Annotated[
-        Path, typer.Option(help="Folder for data, states and weights.")
-    ] = Path("runs/train-tabletop"),
-    episodes: Annotated[
-        int, typer.Option(min=40, help="Episodes of 32 steps to collect.")
-    ] = 1000,
-    iterations: Annotated[int, typer.Option(min=1, help="Gradient steps.")] = 1800,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Seed of data, weights and batches.")
-    ] = 0,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Collecting processes; 0 = one a core.")
-    ] = 0,
-    device: Annotated[str, typer.Option(help="Where to train: cpu or cuda.")] = "cpu",
+    model: Annotated[str, typer.Argument(help='What to train: tabletop.')],
+    out: Annotated[Path, typer.Option(help='Folder for data, states and weights.')] = Path(
+        'runs/train-tabletop'
+    ),
+    episodes: Annotated[int, typer.Option(min=40, help='Episodes of 32 steps to collect.')] = 1000,
+    iterations: Annotated[int, typer.Option(min=1, help='Gradient steps.')] = 1800,
+    seed: Annotated[int, typer.Option(min=0, help='Seed of data, weights and batches.')] = 0,
+    workers: Annotated[int, typer.Option(min=0, help='Collecting processes; 0 = one a core.')] = 0,
+    device: Annotated[str, typer.Option(help='Where to train: cpu or cuda.')] = 'cpu',
     check_episodes: Annotated[
         int,
-        typer.Option(min=0, help="Closed-loop episodes a suite at the end; 0 = none."),
+        typer.Option(min=0, help='Closed-loop episodes a suite at the end; 0 = none.'),
     ] = 20,
 ) -> None:
     """Collect data in simulation, train the world model, check it in closed loop.
@@ -69,29 +63,25 @@ def train(
     Killed at any time, the same command goes on where it stopped. About ten minutes on two cores.
     """
     if model not in TRAINABLE:
-        raise UnknownNameError.among("trainable model", model, TRAINABLE)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InvalidParameterError(
-            f"device is {device!r} and there is no CUDA GPU; valid: cpu."
-        )
+        raise UnknownNameError.among('trainable model', model, TRAINABLE)
+    if device.startswith('cuda') and not torch.cuda.is_available():
+        raise InvalidParameterError(f'device is {device!r} and there is no CUDA GPU; valid: cpu.')
     started = time.monotonic()
     workers = workers or os.cpu_count() or 1
     config = TrainingConfig(iterations=iterations, seed=seed)
-    info = _collect(out / "data", seed, episodes, workers)
+    info = _collect(out / 'data', seed, episodes, workers)
     held = max(2, episodes // HELD_OUT_SHARE)
-    training_set = Dataset.load(out / "data", range(episodes - held))
+    training_set = Dataset.load(out / 'data', range(episodes - held))
     architecture = TabletopModelConfig(
         actions=info.action_spec.size, readouts=len(info.readout_names)
     )
     trainer = Trainer(training_set, info.action_spec, config, architecture, device)
-    _train(trainer, out / "state.pt")
-    plot_losses(trainer.history, out / "losses.png")
-    measured = check(
-        trainer, Dataset.load(out / "data", range(episodes - held, episodes))
-    )
-    tolerance = float(measured.pop("goal_tolerance"))
+    _train(trainer, out / 'state.pt')
+    plot_losses(trainer.history, out / 'losses.png')
+    measured = check(trainer, Dataset.load(out / 'data', range(episodes - held, episodes)))
+    tolerance = float(measured.pop('goal_tolerance'))
     facts = _training_facts(trainer, info, episodes, held, time.monotonic() - started)
-    weights = out / "tabletop.safetensors"
+    weights = out / 'tabletop.safetensors'
     card = save_weights(
         trainer.network,
         weights,
@@ -102,19 +92,17 @@ def train(
     )
     if check_episodes:
         card = _closed_loop(card, weights, check_episodes)
-    (out / "MODEL_CARD.md").write_text(model_card_text(card))
-    _console.print(f"[green]Done.[/] Weights, card and plots are in {out}.")
-    typer.echo(
-        json.dumps({"weights": str(weights), "sha256": card.sha256, **card.measured})
-    )
+    (out / 'MODEL_CARD.md').write_text(model_card_text(card))
+    _console.print(f'[green]Done.[/] Weights, card and plots are in {out}.')
+    typer.echo(json.dumps({'weights': str(weights), 'sha256': card.sha256, **card.measured}))
 
 
 def _collect(folder: Path, seed: int, episodes: int, workers: int) -> DatasetInfo:
     with _progress() as progress:
-        bar = progress.add_task("1/3 collect", total=episodes)
+        bar = progress.add_task('1/3 collect', total=episodes)
         return collect(
             folder,
-            collector="tabletop",
+            collector='tabletop',
             seed=seed,
             episodes=episodes,
             steps=STEPS_PER_EPISODE,
@@ -126,10 +114,10 @@ def _collect(folder: Path, seed: int, episodes: int, workers: int) -> DatasetInf
 
 def _train(trainer: Trainer, state_file: Path) -> None:
     with _progress() as progress:
-        bar = progress.add_task("2/3 train", total=trainer.config.iterations)
+        bar = progress.add_task('2/3 train', total=trainer.config.iterations)
 
         def on_step(step: int, losses: dict[str, float]) -> None:
-            text = f"2/3 train  loss {losses['total']:.3f}  readout {losses['readout']:.3f}"
+            text = f'2/3 train  loss {losses["total"]:.3f}  readout {losses["readout"]:.3f}'
             progress.update(bar, completed=step, description=text)
 
         trainer.run(state_file, on_step)
@@ -138,25 +126,25 @@ def _train(trainer: Trainer, state_file: Path) -> None:
 def _closed_loop(card: ModelCard, weights: Path, episodes: int) -> ModelCard:
     success: dict[str, Any] = {}
     with _progress() as progress:
-        suites = ("reach", "push", "pick")
-        bar = progress.add_task("3/3 check", total=episodes * len(suites))
+        suites = ('reach', 'push', 'pick')
+        bar = progress.add_task('3/3 check', total=episodes * len(suites))
         for suite in suites:
             report = evaluate_direct(
-                suite=f"tabletop/{suite}",
-                planner="cem",
-                model="tabletop",
+                suite=f'tabletop/{suite}',
+                planner='cem',
+                model='tabletop',
                 weights=str(weights),
                 episodes=episodes,
                 seed=CHECK_SEED,
                 on_episode=lambda _: progress.advance(bar),
             )
             success[suite] = {
-                "success_rate": report.success_rate,
-                "interval": list(report.interval),
-                "episodes": episodes,
-                "seed": CHECK_SEED,
+                'success_rate': report.success_rate,
+                'interval': list(report.interval),
+                'episodes': episodes,
+                'seed': CHECK_SEED,
             }
-    card = replace(card, measured={**card.measured, "closed_loop": success})
+    card = replace(card, measured={**card.measured, 'closed_loop': success})
     card_path(weights).write_text(card.to_json())
     return card
 
@@ -168,28 +156,28 @@ def _training_facts(
     losses = {name: sum(step[name] for step in tail) / len(tail) for name in tail[0]}
     config = trainer.config
     return {
-        "package": __version__,
-        "torch": torch.__version__,
-        "device": str(trainer.device),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "minutes": round(seconds / 60.0, 1),
-        "data": {
-            "collector": info.collector,
-            "seed": info.seed,
-            "episodes": episodes,
-            "held_out_episodes": held,
-            "steps_per_episode": info.steps,
+        'package': __version__,
+        'torch': torch.__version__,
+        'device': str(trainer.device),
+        'machine': f'{platform.machine()}, {os.cpu_count()} cores',
+        'minutes': round(seconds / 60.0, 1),
+        'data': {
+            'collector': info.collector,
+            'seed': info.seed,
+            'episodes': episodes,
+            'held_out_episodes': held,
+            'steps_per_episode': info.steps,
         },
-        "config": {name: getattr(config, name) for name in config.__dataclass_fields__},
-        "losses_mean_of_last_50_steps": {k: round(v, 4) for k, v in losses.items()},
-        "supervision": f"linear readout of the robot state {list(info.readout_names)} (training "
-        "only); objects are not supervised",
+        'config': {name: getattr(config, name) for name in config.__dataclass_fields__},
+        'losses_mean_of_last_50_steps': {k: round(v, 4) for k, v in losses.items()},
+        'supervision': f'linear readout of the robot state {list(info.readout_names)} (training '
+        'only); objects are not supervised',
     }
 
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn('{task.description}'),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

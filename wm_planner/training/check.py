@@ -40,15 +40,13 @@ def check(trainer: Trainer, held_out: Dataset) -> dict[str, Any]:
     stay = F.mse_loss(latents[:, 0], latents[:, ROLLOUT_STEPS])
     tolerance, share = calibrate_tolerance(latents, held_out.readouts[..., :3])
     return {
-        "held_out_episodes": int(latents.shape[0]),
-        "readout_mean_abs_error": [round(float(e), 4) for e in errors],
-        "object_probe_mean_abs_error_m": round(
-            object_probe_error(latents, held_out.objects), 4
-        ),
-        "rollout_mse_3_steps": round(float(rollout), 4),
-        "stay_mse_3_steps": round(float(stay), 4),
-        "goal_tolerance": tolerance,
-        "near_pairs_within_tolerance": round(share, 3),
+        'held_out_episodes': int(latents.shape[0]),
+        'readout_mean_abs_error': [round(float(e), 4) for e in errors],
+        'object_probe_mean_abs_error_m': round(object_probe_error(latents, held_out.objects), 4),
+        'rollout_mse_3_steps': round(float(rollout), 4),
+        'stay_mse_3_steps': round(float(stay), 4),
+        'goal_tolerance': tolerance,
+        'near_pairs_within_tolerance': round(share, 3),
     }
 
 
@@ -59,9 +57,7 @@ def object_probe_error(latents: Tensor, objects: Tensor) -> float:
     train_x, train_y = features[:half].flatten(0, 1), objects[:half].flatten(0, 1)
     solution = torch.linalg.lstsq(train_x, train_y).solution
     return float(
-        (features[half:].flatten(0, 1) @ solution - objects[half:].flatten(0, 1))
-        .abs()
-        .mean()
+        (features[half:].flatten(0, 1) @ solution - objects[half:].flatten(0, 1)).abs().mean()
     )
 
 
@@ -82,6 +78,6 @@ def calibrate_tolerance(latents: Tensor, positions_m: Tensor) -> tuple[float, fl
     precision = np.cumsum(near) / np.arange(1, near.size + 1)
     passing = np.flatnonzero(precision >= 0.99)
     if passing.size == 0:
-        return float("nan"), 0.0
+        return float('nan'), 0.0
     tolerance = float(energy[order][passing[-1]])
     return tolerance, float((energy[distance <= NEAR_M] <= tolerance).mean())

@@ -33,8 +33,8 @@ from wm_planner.core.types import ActionSpec
 from wm_planner.models.tabletop.network import to_network_input
 from wm_planner.training.episode import Collector
 
-COLLECTOR_GROUP = "wm_planner.collectors"
-_MANIFEST = "dataset.json"
+COLLECTOR_GROUP = 'wm_planner.collectors'
+_MANIFEST = 'dataset.json'
 
 
 def make_collector(name: str) -> Collector:
@@ -42,10 +42,10 @@ def make_collector(name: str) -> Collector:
     found = {e.name: e for e in metadata.entry_points(group=COLLECTOR_GROUP)}
     if not found:
         raise MissingAssetError(
-            "no simulator is installed; run: pip install ./sim  (or ./dev setup)"
+            'no simulator is installed; run: pip install ./sim  (or ./dev setup)'
         )
     if name not in found:
-        raise UnknownNameError.among("collector", name, found)
+        raise UnknownNameError.among('collector', name, found)
     collector: Collector = found[name].load()()
     return collector
 
@@ -66,20 +66,20 @@ class DatasetInfo:
         """Return the manifest text."""
         spec = self.action_spec
         content = {
-            "collector": self.collector,
-            "seed": self.seed,
-            "steps": self.steps,
-            "image_size": self.image_size,
-            "action_spec": {
-                "names": list(spec.names),
-                "low": spec.low.tolist(),
-                "high": spec.high.tolist(),
-                "step_duration_s": spec.step_duration_s,
+            'collector': self.collector,
+            'seed': self.seed,
+            'steps': self.steps,
+            'image_size': self.image_size,
+            'action_spec': {
+                'names': list(spec.names),
+                'low': spec.low.tolist(),
+                'high': spec.high.tolist(),
+                'step_duration_s': spec.step_duration_s,
             },
-            "readout_names": list(self.readout_names),
-            "object_names": list(self.object_names),
+            'readout_names': list(self.readout_names),
+            'object_names': list(self.object_names),
         }
-        return json.dumps(content, indent=2) + "\n"
+        return json.dumps(content, indent=2) + '\n'
 
 
 def collect(
@@ -114,8 +114,8 @@ def collect(
     manifest = folder / _MANIFEST
     if manifest.exists() and manifest.read_text() != info.to_json():
         raise InvalidParameterError(
-            f"{folder} holds a dataset made with other settings; valid: an empty folder, or the "
-            f"settings in {manifest}."
+            f'{folder} holds a dataset made with other settings; valid: an empty folder, or the '
+            f'settings in {manifest}.'
         )
     manifest.write_text(info.to_json())
     missing = [n for n in range(episodes) if not _is_complete(episode_path(folder, n))]
@@ -126,7 +126,7 @@ def collect(
     # Spawned, not forked: an OpenGL context and torch's threads do not survive a fork.
     pool = ProcessPoolExecutor(
         max_workers=workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=multiprocessing.get_context('spawn'),
         initializer=_start_worker,
         initargs=(collector,),
     )
@@ -135,10 +135,8 @@ def collect(
         for _ in pool.map(_collect_one, tasks):
             done += 1
             on_episode(done)
-    except (
-        multiprocessing.ProcessError
-    ) as error:  # pragma: no cover - a worker was killed
-        raise SimulatorError(f"a collecting process died: {error}") from error
+    except multiprocessing.ProcessError as error:  # pragma: no cover - a worker was killed
+        raise SimulatorError(f'a collecting process died: {error}') from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return info
@@ -146,7 +144,7 @@ def collect(
 
 def episode_path(folder: Path, number: int) -> Path:
     """Return the file of an episode."""
-    return folder / f"episode_{number:05d}.npz"
+    return folder / f'episode_{number:05d}.npz'
 
 
 _worker_collector: Collector | None = None
@@ -154,7 +152,7 @@ _worker_collector: Collector | None = None
 
 def _start_worker(name: str) -> None:
     global _worker_collector
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ['OMP_NUM_THREADS'] = '1'
     torch.set_num_threads(1)
     _worker_collector = make_collector(name)
 
@@ -166,8 +164,8 @@ def _collect_one(task: tuple[Path, int, int, int, int]) -> int:
     small = to_network_input(torch.from_numpy(episode.images), image_size)
     images = ((small + 0.5) * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     file = episode_path(folder, number)
-    temporary = file.with_suffix(".part")
-    with temporary.open("wb") as stream:
+    temporary = file.with_suffix('.part')
+    with temporary.open('wb') as stream:
         np.savez(
             stream,
             images=images,
@@ -200,18 +198,13 @@ class Dataset:
             file = episode_path(folder, number)
             try:
                 with np.load(file) as content:
-                    for name in ("images", "actions", "readouts", "objects"):
+                    for name in ('images', 'actions', 'readouts', 'objects'):
                         parts.setdefault(name, []).append(content[name])
             except (OSError, KeyError, ValueError, BadZipFile) as error:
                 raise InvalidParameterError(
-                    f"{file} is missing or damaged ({error}); delete it and collect again."
+                    f'{file} is missing or damaged ({error}); delete it and collect again.'
                 ) from error
-        return cls(
-            **{
-                name: torch.from_numpy(np.stack(arrays))
-                for name, arrays in parts.items()
-            }
-        )
+        return cls(**{name: torch.from_numpy(np.stack(arrays)) for name, arrays in parts.items()})
 
     def windows(
         self, batch: int, steps: int, generator: torch.Generator
@@ -220,9 +213,7 @@ class Dataset:
         episodes, length = self.actions.shape[:2]
         while True:
             episode = torch.randint(0, episodes, (batch, 1), generator=generator)
-            start = torch.randint(
-                0, length - steps + 1, (batch, 1), generator=generator
-            )
+            start = torch.randint(0, length - steps + 1, (batch, 1), generator=generator)
             moments = start + torch.arange(steps + 1)
             yield (
                 self.images[episode, moments],

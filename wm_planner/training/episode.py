@@ -30,15 +30,15 @@ class Episode:
 
     def __post_init__(self) -> None:
         steps = self.actions.shape[0]
-        for name in ("images", "readouts", "objects"):
+        for name in ('images', 'readouts', 'objects'):
             if getattr(self, name).shape[0] != steps + 1:
                 raise InvalidActionError(
-                    f"episode has {steps} actions and {getattr(self, name).shape[0]} {name}; "
-                    f"valid: {steps + 1}."
+                    f'episode has {steps} actions and {getattr(self, name).shape[0]} {name}; '
+                    f'valid: {steps + 1}.'
                 )
-        for name in ("actions", "readouts", "objects"):
+        for name in ('actions', 'readouts', 'objects'):
             if not np.all(np.isfinite(getattr(self, name))):
-                raise InvalidActionError(f"episode {name} hold NaN or infinity.")
+                raise InvalidActionError(f'episode {name} hold NaN or infinity.')
 
 
 class Collector(Protocol):

@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 
-def sigreg(
-    latents: Tensor, generator: torch.Generator, *, projections: int = 256
-) -> Tensor:
+def sigreg(latents: Tensor, generator: torch.Generator, *, projections: int = 256) -> Tensor:
     """Return how far latents [B, D] are from an isotropic standard Gaussian (a scalar).
 
     Sketched Isotropic Gaussian Regularisation (LeJEPA, arXiv 2511.08544): along random directions,
@@ -23,11 +21,7 @@ def sigreg(
     directions = directions / directions.norm(dim=0, keepdim=True)
     projected = latents @ directions  # [B, P]
     t = torch.linspace(0.2, 4.0, 17, device=latents.device, dtype=latents.dtype)
-    window = torch.exp(
-        -0.5 * t**2
-    )  # both the target's characteristic function and the weight
+    window = torch.exp(-0.5 * t**2)  # both the target's characteristic function and the weight
     angles = projected.unsqueeze(-1) * t  # [B, P, 17]
-    error = (angles.cos().mean(0) - window).square() + angles.sin().mean(
-        0
-    ).square()  # [P, 17]
+    error = (angles.cos().mean(0) - window).square() + angles.sin().mean(0).square()  # [P, 17]
     return (error * window).sum(-1).mean() * latents.shape[0] * (t[1] - t[0])

@@ -10,55 +10,53 @@ from wm_planner.models.tabletop.checkpoint import ModelCard
 def model_card_text(card: ModelCard) -> str:
     """Return the model card as Markdown."""
     training, measured = card.training, card.measured
-    data, config = training["data"], training["config"]
-    losses = ", ".join(
-        f"{k} {v}" for k, v in training["losses_mean_of_last_50_steps"].items()
-    )
-    readout = ", ".join(str(e) for e in measured["readout_mean_abs_error"])
+    data, config = training['data'], training['config']
+    losses = ', '.join(f'{k} {v}' for k, v in training['losses_mean_of_last_50_steps'].items())
+    readout = ', '.join(str(e) for e in measured['readout_mean_abs_error'])
     lines = [
-        "# Model card: tabletop world model",
-        "",
-        "A small action-conditioned latent world model of the simulated tabletop that ships with",
-        "wm_planner. It predicts a latent one step (0.25 s) ahead under a tool displacement and a",
-        "gripper target, and serves to plan toward goal images from the same camera and scene.",
-        "Not for any other scene, camera or robot.",
-        "",
-        f"* SHA-256 of the weights: `{card.sha256}` (verified on loading)",
-        f"* Architecture: {card.architecture}",
-        f"* Actions: {', '.join(card.action_spec.names)}; bounds {card.action_spec.low.tolist()} to "
-        f"{card.action_spec.high.tolist()} (m, rad, closedness)",
-        f"* Goal tolerance (mean squared latent difference): {card.goal_tolerance:.4f}",
-        "",
-        "## Training",
-        f"* Data: {data['episodes']} episodes of {data['steps_per_episode']} steps from the "
-        f"`{data['collector']}` collector, seed {data['seed']} (40 % random waypoints, 30 % scripted",
-        f"  pushes, 30 % scripted grasps); {data['held_out_episodes']} of them held out.",
-        f"* Supervision: {training['supervision']}. That readout is an auxiliary loss on "
-        "proprioception; planning sees pictures alone.",
-        f"* {config['iterations']} steps of {config['batch']} windows, seed {config['seed']}, "
-        f"{training['minutes']} minutes with collecting on {training['machine']}, "
-        f"torch {training['torch']}, {training['device']}.",
-        f"* Losses, mean of the last 50 steps: {losses}.",
-        "",
-        "## Measured on the held-out episodes",
-        f"* Readout error (x, y, z [m], yaw [rad], closedness): {readout}.",
-        f"* Linear probe of block positions, mean error: "
-        f"{measured['object_probe_mean_abs_error_m']} m (a probe; not used).",
-        f"* Latent error after 3 open-loop steps: {measured['rollout_mse_3_steps']}; predicting no "
-        f"change: {measured['stay_mse_3_steps']}.",
-        f"* Pairs of frames within 3.5 cm that the goal tolerance accepts: "
-        f"{measured['near_pairs_within_tolerance']:.0%}.",
+        '# Model card: tabletop world model',
+        '',
+        'A small action-conditioned latent world model of the simulated tabletop that ships with',
+        'wm_planner. It predicts a latent one step (0.25 s) ahead under a tool displacement and a',
+        'gripper target, and serves to plan toward goal images from the same camera and scene.',
+        'Not for any other scene, camera or robot.',
+        '',
+        f'* SHA-256 of the weights: `{card.sha256}` (verified on loading)',
+        f'* Architecture: {card.architecture}',
+        f'* Actions: {", ".join(card.action_spec.names)}; bounds {card.action_spec.low.tolist()} to '
+        f'{card.action_spec.high.tolist()} (m, rad, closedness)',
+        f'* Goal tolerance (mean squared latent difference): {card.goal_tolerance:.4f}',
+        '',
+        '## Training',
+        f'* Data: {data["episodes"]} episodes of {data["steps_per_episode"]} steps from the '
+        f'`{data["collector"]}` collector, seed {data["seed"]} (40 % random waypoints, 30 % scripted',
+        f'  pushes, 30 % scripted grasps); {data["held_out_episodes"]} of them held out.',
+        f'* Supervision: {training["supervision"]}. That readout is an auxiliary loss on '
+        'proprioception; planning sees pictures alone.',
+        f'* {config["iterations"]} steps of {config["batch"]} windows, seed {config["seed"]}, '
+        f'{training["minutes"]} minutes with collecting on {training["machine"]}, '
+        f'torch {training["torch"]}, {training["device"]}.',
+        f'* Losses, mean of the last 50 steps: {losses}.',
+        '',
+        '## Measured on the held-out episodes',
+        f'* Readout error (x, y, z [m], yaw [rad], closedness): {readout}.',
+        f'* Linear probe of block positions, mean error: '
+        f'{measured["object_probe_mean_abs_error_m"]} m (a probe; not used).',
+        f'* Latent error after 3 open-loop steps: {measured["rollout_mse_3_steps"]}; predicting no '
+        f'change: {measured["stay_mse_3_steps"]}.',
+        f'* Pairs of frames within 3.5 cm that the goal tolerance accepts: '
+        f'{measured["near_pairs_within_tolerance"]:.0%}.',
     ]
-    closed_loop = measured.get("closed_loop", {})
+    closed_loop = measured.get('closed_loop', {})
     if closed_loop:
         lines += [
-            "",
-            "## Closed loop (CEM from pictures, success with 95 % Wilson interval)",
+            '',
+            '## Closed loop (CEM from pictures, success with 95 % Wilson interval)',
         ]
         for suite, result in closed_loop.items():
-            low, high = result["interval"]
+            low, high = result['interval']
             lines.append(
-                f"* {suite}: {result['success_rate']:.2f} [{low:.2f}, {high:.2f}], "
-                f"{result['episodes']} episodes, seed {result['seed']}"
+                f'* {suite}: {result["success_rate"]:.2f} [{low:.2f}, {high:.2f}], '
+                f'{result["episodes"]} episodes, seed {result["seed"]}'
             )
-    return "\n".join(lines) + "\n"
+    return '\n'.join(lines) + '\n'

@@ -34,28 +34,22 @@ from wm_planner.training.losses import sigreg
 class TrainingConfig:
     """How long and how hard to train. The defaults take about five minutes on two cores."""
 
-    iterations: int = parameter(1800, "gradient steps", low=1, high=1_000_000)
-    batch: int = parameter(48, "windows a step", low=2, high=4096)
-    rollout_steps: int = parameter(2, "K, actions in a window", low=1, high=16)
-    learning_rate: float = parameter(
-        2e-3, "peak of the one-cycle schedule", low=1e-6, high=0.1
-    )
-    weight_decay: float = parameter(1e-3, "AdamW weight decay", low=0.0, high=1.0)
-    sigreg_weight: float = parameter(0.035, "weight of SIGReg", low=0.0, high=10.0)
-    readout_weight: float = parameter(
-        1.0, "weight of the robot-state readout", low=0.0, high=100.0
-    )
-    inverse_weight: float = parameter(
-        0.3, "weight of the inverse dynamics", low=0.0, high=100.0
-    )
-    seed: int = parameter(0, "seed of weights, batches and projections", low=0)
-    save_every: int = parameter(200, "steps between resumable states", low=1)
+    iterations: int = parameter(1800, 'gradient steps', low=1, high=1_000_000)
+    batch: int = parameter(48, 'windows a step', low=2, high=4096)
+    rollout_steps: int = parameter(2, 'K, actions in a window', low=1, high=16)
+    learning_rate: float = parameter(2e-3, 'peak of the one-cycle schedule', low=1e-6, high=0.1)
+    weight_decay: float = parameter(1e-3, 'AdamW weight decay', low=0.0, high=1.0)
+    sigreg_weight: float = parameter(0.035, 'weight of SIGReg', low=0.0, high=10.0)
+    readout_weight: float = parameter(1.0, 'weight of the robot-state readout', low=0.0, high=100.0)
+    inverse_weight: float = parameter(0.3, 'weight of the inverse dynamics', low=0.0, high=100.0)
+    seed: int = parameter(0, 'seed of weights, batches and projections', low=0)
+    save_every: int = parameter(200, 'steps between resumable states', low=1)
 
     def __post_init__(self) -> None:
         validate(self)
 
 
-LOSS_NAMES = ("total", "one_step", "rollout", "sigreg", "readout", "inverse")
+LOSS_NAMES = ('total', 'one_step', 'rollout', 'sigreg', 'readout', 'inverse')
 
 
 class Trainer:
@@ -67,21 +61,16 @@ class Trainer:
         spec: ActionSpec,
         config: TrainingConfig,
         architecture: TabletopModelConfig,
-        device: str | torch.device = "cpu",
+        device: str | torch.device = 'cpu',
     ) -> None:
-        if (
-            architecture.actions != spec.size
-            or architecture.readouts != dataset.readouts.shape[-1]
-        ):
+        if architecture.actions != spec.size or architecture.readouts != dataset.readouts.shape[-1]:
             raise InvalidParameterError(
-                f"architecture has {architecture.actions} actions and {architecture.readouts} "
-                f"readouts; the data have {spec.size} and {dataset.readouts.shape[-1]}."
+                f'architecture has {architecture.actions} actions and {architecture.readouts} '
+                f'readouts; the data have {spec.size} and {dataset.readouts.shape[-1]}.'
             )
         self.config, self.device = config, torch.device(device)
         self._dataset = dataset
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # layer initialisers draw from the global generator
+        with torch.random.fork_rng(devices=[]):  # layer initialisers draw from the global generator
             torch.manual_seed(config.seed)
             self.network = TabletopNetwork(architecture).to(self.device)
         self._optimizer = torch.optim.AdamW(
@@ -91,9 +80,7 @@ class Trainer:
         )
         self._batches = torch.Generator().manual_seed(config.seed)
         self._projections = torch.Generator(device=self.device).manual_seed(config.seed)
-        low, high = (
-            torch.tensor(b, dtype=torch.float32) for b in (spec.low, spec.high)
-        )
+        low, high = (torch.tensor(b, dtype=torch.float32) for b in (spec.low, spec.high))
         self._middle, self._half_range = (low + high) / 2.0, (high - low) / 2.0
         flat = dataset.readouts.flatten(0, 1)
         self.readout_mean, self.readout_std = flat.mean(0), flat.std(0).clamp_min(1e-6)
@@ -107,24 +94,20 @@ class Trainer:
         """Train up to ``config.iterations``; ``on_step`` gets the step and its losses."""
         if state_file is not None and state_file.exists():
             self._load_state(state_file)
-        windows = self._dataset.windows(
-            self.config.batch, self.config.rollout_steps, self._batches
-        )
+        windows = self._dataset.windows(self.config.batch, self.config.rollout_steps, self._batches)
         self.network.train()
         for step in range(len(self.history), self.config.iterations):
             for group in self._optimizer.param_groups:
-                group["lr"] = self.config.learning_rate * _one_cycle(
-                    step / self.config.iterations
-                )
+                group['lr'] = self.config.learning_rate * _one_cycle(step / self.config.iterations)
             images, actions, readouts, _ = next(windows)
             losses = self.losses(images, actions, readouts)
             self._optimizer.zero_grad(set_to_none=True)
-            losses["total"].backward()  # type: ignore[no-untyped-call]
+            losses['total'].backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             values = {name: float(value.detach()) for name, value in losses.items()}
-            if not math.isfinite(values["total"]):
+            if not math.isfinite(values['total']):
                 raise ModelLoadError(
-                    f"training diverged at step {step}: {values}; lower learning_rate."
+                    f'training diverged at step {step}: {values}; lower learning_rate.'
                 )
             self.history.append(values)
             on_step(step + 1, values)
@@ -132,9 +115,7 @@ class Trainer:
                 self._save_state(state_file)
         self.network.eval()
 
-    def losses(
-        self, images: Tensor, actions: Tensor, readouts: Tensor
-    ) -> dict[str, Tensor]:
+    def losses(self, images: Tensor, actions: Tensor, readouts: Tensor) -> dict[str, Tensor]:
         """Return the losses of windows: images [B, K+1, s, s, 3], actions [B, K, A]."""
         batch, steps = actions.shape[:2]
         network, config = self.network, self.config
@@ -152,9 +133,7 @@ class Trainer:
             rollout = rollout + F.mse_loss(predicted, latents[:, step + 1]) / steps
         spread = sigreg(latents.flatten(0, 1), self._projections)
         readout = F.mse_loss(network.readout(latents), targets)
-        inverse = F.mse_loss(
-            network.inverse(torch.cat([before, after], dim=-1)), scaled
-        )
+        inverse = F.mse_loss(network.inverse(torch.cat([before, after], dim=-1)), scaled)
         total = (
             0.5 * (one_step + rollout)
             + config.sigreg_weight * spread
@@ -177,31 +156,31 @@ class Trainer:
 
     def _save_state(self, file: Path) -> None:
         state = {
-            "config": asdict(self.config),
-            "architecture": asdict(self.network.config),
-            "network": self.network.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "batches": self._batches.get_state(),
-            "projections": self._projections.get_state(),
-            "history": self.history,
+            'config': asdict(self.config),
+            'architecture': asdict(self.network.config),
+            'network': self.network.state_dict(),
+            'optimizer': self._optimizer.state_dict(),
+            'batches': self._batches.get_state(),
+            'projections': self._projections.get_state(),
+            'history': self.history,
         }
-        temporary = file.with_suffix(".part")
+        temporary = file.with_suffix('.part')
         torch.save(state, temporary)
         temporary.replace(file)
 
     def _load_state(self, file: Path) -> None:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(file, map_location='cpu', weights_only=True)
         mine = (asdict(self.config), asdict(self.network.config))
-        if (state["config"], state["architecture"]) != mine:
+        if (state['config'], state['architecture']) != mine:
             raise InvalidParameterError(
-                f"{file} was made with other settings; valid: the settings it was made with "
-                f"({state['config']}), or another --out folder."
+                f'{file} was made with other settings; valid: the settings it was made with '
+                f'({state["config"]}), or another --out folder.'
             )
-        self.network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._batches.set_state(state["batches"])
-        self._projections.set_state(state["projections"])
-        self.history = state["history"]
+        self.network.load_state_dict(state['network'])
+        self._optimizer.load_state_dict(state['optimizer'])
+        self._batches.set_state(state['batches'])
+        self._projections.set_state(state['projections'])
+        self.history = state['history']
 
 
 def _one_cycle(progress: float) -> float:

@@ -94,7 +94,9 @@ def test_camera_size_hardly_matters_when_the_view_is_the_same(weights: Path) -> 
     """A smooth picture at 128x128 and the same at 480x640 with side bars give near latents."""
     model = TabletopWorldModel.load(weights)
     ramp = np.linspace(0, 255, 480)
-    square = np.stack([np.tile(ramp, (480, 1)), np.tile(ramp[:, None], 480), np.full((480, 480), 90)])
+    square = np.stack(
+        [np.tile(ramp, (480, 1)), np.tile(ramp[:, None], 480), np.full((480, 480), 90)]
+    )
     square = square.transpose(1, 2, 0).astype(np.uint8)
     wide = np.zeros((480, 640, 3), np.uint8)
     wide[:, 80:560] = square

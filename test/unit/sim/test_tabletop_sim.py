@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from wm_planner_sim.behaviours import WORKSPACE_HIGH_M, WORKSPACE_LOW_M, tool_yaw
+from wm_planner_sim.scene import BLOCK_HALF_M, BLOCKS
+from wm_planner_sim.tabletop import TabletopSim, down_quaternion
 
 from wm_planner.core.errors import SimulatorError, UnknownNameError
 from wm_planner.core.geometry import quaternion_to_matrix, rotation_angle
 from wm_planner.core.types import ArmCommand
-from wm_planner_sim.behaviours import WORKSPACE_HIGH_M, WORKSPACE_LOW_M, tool_yaw
-from wm_planner_sim.scene import BLOCK_HALF_M, BLOCKS
-from wm_planner_sim.tabletop import TabletopSim, down_quaternion
 
 
 @pytest.fixture(scope='module')

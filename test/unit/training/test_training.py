@@ -23,8 +23,14 @@ SPEC = ActionSpec(
     low=np.array([-0.1, -0.1]), high=np.array([0.1, 0.1]), names=('dx', 'dy'), step_duration_s=0.25
 )
 SMALL = TabletopModelConfig(
-    image_size=32, channels=8, hidden=32, latent_size=8, predictor_width=16, predictor_blocks=1,
-    readouts=2, actions=2,
+    image_size=32,
+    channels=8,
+    hidden=32,
+    latent_size=8,
+    predictor_width=16,
+    predictor_blocks=1,
+    readouts=2,
+    actions=2,
 )
 
 
@@ -148,7 +154,9 @@ def test_episode_refuses_misaligned_or_non_finite_data() -> None:
     images = np.zeros((3, 32, 32, 3), np.uint8)
     values = np.zeros((3, 2), np.float32)
     with pytest.raises(InvalidActionError, match='valid: 4'):
-        Episode(images=images, actions=np.zeros((3, 2), np.float32), readouts=values, objects=values)
+        Episode(
+            images=images, actions=np.zeros((3, 2), np.float32), readouts=values, objects=values
+        )
     with pytest.raises(InvalidActionError, match='NaN'):
         Episode(
             images=images,
@@ -168,8 +176,13 @@ def test_collection_goes_on_where_it_stopped_and_loads(tmp_path: Path) -> None:
     """Real simulator, spawned process: a removed episode is collected again, bit for bit."""
     counts: list[int] = []
     settings = {
-        'collector': 'tabletop', 'seed': 5, 'episodes': 2, 'steps': 4, 'image_size': 32,
-        'workers': 1, 'on_episode': counts.append,
+        'collector': 'tabletop',
+        'seed': 5,
+        'episodes': 2,
+        'steps': 4,
+        'image_size': 32,
+        'workers': 1,
+        'on_episode': counts.append,
     }
     info = collect(tmp_path, **settings)
     assert info.action_spec.names == ('dx', 'dy', 'dz', 'dyaw', 'gripper')

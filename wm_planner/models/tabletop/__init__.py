@@ -4,4 +4,4 @@
 
 from wm_planner.models.tabletop.model import PLANNING_DEFAULTS, TabletopWorldModel
 
-__all__ = ["PLANNING_DEFAULTS", "TabletopWorldModel"]
+__all__ = ['PLANNING_DEFAULTS', 'TabletopWorldModel']

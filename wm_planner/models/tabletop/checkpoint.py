@@ -24,7 +24,7 @@ from wm_planner.core.types import ActionSpec
 from wm_planner.models.tabletop.config import TabletopModelConfig
 from wm_planner.models.tabletop.network import TabletopNetwork, check_finite
 
-SHIPPED_WEIGHTS = Path(__file__).parent / "tabletop.safetensors"
+SHIPPED_WEIGHTS = Path(__file__).parent / 'tabletop.safetensors'
 CARD_FORMAT = 1
 
 
@@ -43,60 +43,60 @@ class ModelCard:
         """Return the card as JSON text."""
         spec = self.action_spec
         content = {
-            "format": CARD_FORMAT,
-            "sha256": self.sha256,
-            "architecture": asdict(self.architecture),
-            "action_spec": {
-                "names": list(spec.names),
-                "low": spec.low.tolist(),
-                "high": spec.high.tolist(),
-                "step_duration_s": spec.step_duration_s,
+            'format': CARD_FORMAT,
+            'sha256': self.sha256,
+            'architecture': asdict(self.architecture),
+            'action_spec': {
+                'names': list(spec.names),
+                'low': spec.low.tolist(),
+                'high': spec.high.tolist(),
+                'step_duration_s': spec.step_duration_s,
             },
-            "goal_tolerance": self.goal_tolerance,
-            "training": self.training,
-            "measured": self.measured,
+            'goal_tolerance': self.goal_tolerance,
+            'training': self.training,
+            'measured': self.measured,
         }
-        return json.dumps(content, indent=2) + "\n"
+        return json.dumps(content, indent=2) + '\n'
 
     @classmethod
     def load(cls, path: Path) -> ModelCard:
         """Read a card. Raises ModelLoadError naming the file and what is wrong with it."""
         try:
             content = json.loads(path.read_text())
-            if content["format"] != CARD_FORMAT:
+            if content['format'] != CARD_FORMAT:
                 raise ModelLoadError(
-                    f"model card {path} has format {content['format']}; valid: {CARD_FORMAT}."
+                    f'model card {path} has format {content["format"]}; valid: {CARD_FORMAT}.'
                 )
-            spec = content["action_spec"]
+            spec = content['action_spec']
             return cls(
-                sha256=content["sha256"],
-                architecture=from_mapping(TabletopModelConfig, content["architecture"]),
+                sha256=content['sha256'],
+                architecture=from_mapping(TabletopModelConfig, content['architecture']),
                 action_spec=ActionSpec(
-                    low=np.asarray(spec["low"]),
-                    high=np.asarray(spec["high"]),
-                    names=tuple(spec["names"]),
-                    step_duration_s=float(spec["step_duration_s"]),
+                    low=np.asarray(spec['low']),
+                    high=np.asarray(spec['high']),
+                    names=tuple(spec['names']),
+                    step_duration_s=float(spec['step_duration_s']),
                 ),
-                goal_tolerance=float(content["goal_tolerance"]),
-                training=content["training"],
-                measured=content["measured"],
+                goal_tolerance=float(content['goal_tolerance']),
+                training=content['training'],
+                measured=content['measured'],
             )
         except OSError as error:
             raise ModelLoadError(
-                f"model card {path} cannot be read ({error.strerror}); every weights file has one "
-                "beside it, written by: wm_planner train tabletop."
+                f'model card {path} cannot be read ({error.strerror}); every weights file has one '
+                'beside it, written by: wm_planner train tabletop.'
             ) from error
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise ModelLoadError(f"model card {path} is damaged: {error!r}.") from error
+            raise ModelLoadError(f'model card {path} is damaged: {error!r}.') from error
         except WmPlannerError as error:
             if isinstance(error, ModelLoadError):
                 raise
-            raise ModelLoadError(f"model card {path}: {error.message}") from error
+            raise ModelLoadError(f'model card {path}: {error.message}') from error
 
 
 def card_path(weights: Path) -> Path:
     """Return where the card of a weights file is."""
-    return weights.with_suffix(".json")
+    return weights.with_suffix('.json')
 
 
 def sha256_of(path: Path) -> str:
@@ -115,10 +115,8 @@ def save_weights(
 ) -> ModelCard:
     """Write weights and card; return the card."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()
-    }
-    save_file(tensors, path, metadata={"model": "wm_planner/tabletop"})
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    save_file(tensors, path, metadata={'model': 'wm_planner/tabletop'})
     card = ModelCard(
         sha256=sha256_of(path),
         architecture=network.config,
@@ -138,33 +136,25 @@ def load_weights(path: Path) -> tuple[TabletopNetwork, ModelCard]:
     the card's architecture or are not finite; ChecksumError for a file that is not the card's.
     """
     if not path.is_file():
-        raise ModelLoadError(
-            f"weights file {path} does not exist; valid: a .safetensors file."
-        )
+        raise ModelLoadError(f'weights file {path} does not exist; valid: a .safetensors file.')
     card = ModelCard.load(card_path(path))
     found = sha256_of(path)
     if found != card.sha256:
         raise ChecksumError(
-            f"weights file {path} has SHA-256 {found[:16]}..., its card states "
-            f"{card.sha256[:16]}...; the file is corrupt or not this model: get it again or retrain "
-            "with: wm_planner train tabletop."
+            f'weights file {path} has SHA-256 {found[:16]}..., its card states '
+            f'{card.sha256[:16]}...; the file is corrupt or not this model: get it again or retrain '
+            'with: wm_planner train tabletop.'
         )
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ModelLoadError(
-            f"weights file {path} is not safetensors: {error}."
-        ) from error
+        raise ModelLoadError(f'weights file {path} is not safetensors: {error}.') from error
     network = TabletopNetwork(card.architecture)
     try:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
-        raise ModelLoadError(
-            f"weights file {path} does not fit its card: {error}"
-        ) from error
+        raise ModelLoadError(f'weights file {path} does not fit its card: {error}') from error
     bad = check_finite(network)
     if bad:
-        raise ModelLoadError(
-            f"weights file {path} holds NaN or infinity in {', '.join(bad[:3])}."
-        )
+        raise ModelLoadError(f'weights file {path} holds NaN or infinity in {", ".join(bad[:3])}.')
     return network, card

@@ -21,13 +21,13 @@ from wm_planner.models.tabletop.checkpoint import (
 from wm_planner.models.tabletop.network import TabletopNetwork, to_network_input
 
 PLANNING_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "cem": {
-        "num_samples": 256,
-        "num_elites": 25,
-        "num_iterations": 4,
-        "horizon": 3,
+    'cem': {
+        'num_samples': 256,
+        'num_elites': 25,
+        'num_iterations': 4,
+        'horizon': 3,
     },
-    "objective": {"name": "mse", "step_weight": 0.5},
+    'objective': {'name': 'mse', 'step_weight': 0.5},
 }
 """What this model plans best with; below anything a user sets."""
 
@@ -38,21 +38,17 @@ class TabletopWorldModel:
     Belongs to one thread at a time. Device and precision (float32) are fixed at construction.
     """
 
-    def __init__(
-        self, network: TabletopNetwork, card: ModelCard, device: torch.device
-    ) -> None:
+    def __init__(self, network: TabletopNetwork, card: ModelCard, device: torch.device) -> None:
         self._network = network.to(device).eval().requires_grad_(False)
         self._card = card
         self._device = device
         low = torch.tensor(card.action_spec.low.tolist(), dtype=torch.float32, device=device)
-        high = torch.as_tensor(
-            card.action_spec.high, dtype=torch.float32, device=device
-        )
+        high = torch.as_tensor(card.action_spec.high, dtype=torch.float32, device=device)
         self._middle, self._half_range = (low + high) / 2.0, (high - low) / 2.0
 
     @classmethod
     def load(
-        cls, weights: str | Path | None = None, device: str | torch.device = "cpu"
+        cls, weights: str | Path | None = None, device: str | torch.device = 'cpu'
     ) -> TabletopWorldModel:
         """Load a weights file, or the one that ships. Raises ModelLoadError or ChecksumError."""
         network, card = load_weights(Path(weights) if weights else SHIPPED_WEIGHTS)
@@ -95,10 +91,10 @@ class TabletopWorldModel:
     @torch.inference_mode()
     def encode_goal(self, goal: Goal) -> Tensor:
         """Return the goal latent [1, D]. Raises InvalidImageError for a picture that shows nothing."""
-        image = check_image(goal.image, f"goal {goal.goal_id!r} image")
+        image = check_image(goal.image, f'goal {goal.goal_id!r} image')
         if int(image.max()) - int(image.min()) < 8:
             raise InvalidImageError(
-                f"goal {goal.goal_id!r} image is a single colour; valid: a picture of the scene "
+                f'goal {goal.goal_id!r} image is a single colour; valid: a picture of the scene '
                 "from the planner's camera."
             )
         return self._encode(image)
@@ -106,9 +102,7 @@ class TabletopWorldModel:
     @torch.inference_mode()
     def rollout(self, state: Tensor, actions: Tensor) -> Tensor:
         """Return predicted latents [S, H, 1, D] under ``actions`` [S, H, A]."""
-        scaled = (
-            actions.to(self._device, torch.float32) - self._middle
-        ) / self._half_range
+        scaled = (actions.to(self._device, torch.float32) - self._middle) / self._half_range
         latent = state.expand(actions.shape[0], -1)  # [S, D]
         predicted = []
         for step in range(actions.shape[1]):
@@ -117,8 +111,6 @@ class TabletopWorldModel:
         return torch.stack(predicted, dim=1).unsqueeze(2)
 
     def _encode(self, image: Any) -> Tensor:
-        pixels = torch.tensor(image, device=self._device).unsqueeze(
-            0
-        )  # [1, H, W, 3], copied
+        pixels = torch.tensor(image, device=self._device).unsqueeze(0)  # [1, H, W, 3], copied
         size = self._network.config.image_size
         return self._network.encoder(to_network_input(pixels, size))

@@ -52,9 +52,7 @@ class Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.film = nn.Linear(width, 2 * width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return x [B, W] after the block, conditioned on [B, W]."""
@@ -70,9 +68,7 @@ class Predictor(nn.Module):
         width = config.predictor_width
         self.latent_in = nn.Linear(config.latent_size, width)
         self.action_in = nn.Sequential(nn.Linear(config.actions, width), nn.GELU())
-        self.blocks = nn.ModuleList(
-            Block(width) for _ in range(config.predictor_blocks)
-        )
+        self.blocks = nn.ModuleList(Block(width) for _ in range(config.predictor_blocks))
         self.latent_out = nn.Linear(width, config.latent_size)
 
     def forward(self, latent: Tensor, action: Tensor) -> Tensor:
@@ -111,7 +107,7 @@ def to_network_input(images: Tensor, size: int) -> Tensor:
     top, left = (height - side) // 2, (width - side) // 2
     square = images[:, top : top + side, left : left + side].permute(0, 3, 1, 2).float()
     if side != size:
-        square = F.interpolate(square, size=(size, size), mode="area")
+        square = F.interpolate(square, size=(size, size), mode='area')
     return square / 255.0 - 0.5
 
 
@@ -122,8 +118,4 @@ def parameter_count(module: nn.Module) -> int:
 
 def check_finite(module: nn.Module) -> list[str]:
     """Return the names of parameters and buffers that hold NaN or infinity."""
-    return [
-        n
-        for n, t in module.state_dict().items()
-        if not bool(torch.isfinite(t.float()).all())
-    ]
+    return [n for n, t in module.state_dict().items() if not bool(torch.isfinite(t.float()).all())]
