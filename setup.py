@@ -34,7 +34,9 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', 'models/*/*.safetensors', 'models/*/*.json', 'models/*/*.md']},
+    package_data={
+        PACKAGE: ['py.typed', 'models/*/*.safetensors', 'models/*/*.json', 'models/*/*.md']
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),

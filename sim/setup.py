@@ -6,39 +6,39 @@ from glob import glob
 
 from setuptools import find_packages, setup
 
-PACKAGE = "wm_planner_sim"
+PACKAGE = 'wm_planner_sim'
 
 # dm-robotics-panda (the Panda's MJCF and meshes) is missing on purpose: of that wheel only the
 # model files are used, and its own requirements fit no current Python. `./dev setup` installs it
 # without them. wm_planner itself is missing because it is on no package index either.
 setup(
     name=PACKAGE,
-    version="0.1.0",
-    description="Simulators that drive wm_planner: a MuJoCo tabletop with a Franka Panda",
-    author="The wm_planner Authors",
-    license="Apache-2.0",
-    python_requires=">=3.10",
-    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    version='0.1.0',
+    description='Simulators that drive wm_planner: a MuJoCo tabletop with a Franka Panda',
+    author='The wm_planner Authors',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={
         PACKAGE: [
-            "py.typed",
-            "**/*.xml",
-            "**/*.stl",
-            "**/*.obj",
-            "**/*.png",
-            "**/*.yaml",
+            'py.typed',
+            '**/*.xml',
+            '**/*.stl',
+            '**/*.obj',
+            '**/*.png',
+            '**/*.yaml',
         ]
     },
     data_files=[
-        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
-        (f"share/{PACKAGE}", ["package.xml"]),
+        ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
+        (f'share/{PACKAGE}', ['package.xml']),
         # `ros2 run` and `ros2 launch` look for executables here.
-        (f"lib/{PACKAGE}", glob("scripts/*")),
+        (f'lib/{PACKAGE}', glob('scripts/*')),
     ],
     entry_points={
-        "wm_planner.environments": [f"tabletop = {PACKAGE}.suites:TabletopEnvironment"],
-        "wm_planner.collectors": [f"tabletop = {PACKAGE}.collect:TabletopCollector"],
+        'wm_planner.environments': [f'tabletop = {PACKAGE}.suites:TabletopEnvironment'],
+        'wm_planner.collectors': [f'tabletop = {PACKAGE}.collect:TabletopCollector'],
     },
-    install_requires=["mujoco==3.9.0", "numpy>=1.24,<3", "opencv-python-headless>=4.8"],
+    install_requires=['mujoco==3.9.0', 'numpy>=1.24,<3', 'opencv-python-headless>=4.8'],
     zip_safe=False,
 )

@@ -113,7 +113,7 @@ class Profile:
     nodes: tuple[NodeSpec, ...]
     arguments: tuple[Argument, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    environment_files: Mapping[str, str] = field(default_factory=dict)  # same, where the value is a shipped file
+    environment_files: Mapping[str, str] = field(default_factory=dict)  # values: shipped files
 
     def resolve(self, values: Mapping[str, str]) -> tuple[NodeStart, ...]:
         """Return what to start for argument ``values`` (texts; an absent one takes its default).
@@ -276,7 +276,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 description='The planner for a robot whose driver and camera run already.',
                 nodes=(_PLANNER_NODE, replace(_RECORDER, only_if='record')),
                 arguments=(
-                    replace(_ROBOT, default='panda_sim'),
+                    _ROBOT,
                     _MODEL,
                     _PLANNER,
                     _SEED,

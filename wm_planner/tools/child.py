@@ -28,10 +28,15 @@ def main() -> int:
     parent, module, *arguments = sys.argv[1:]
     # A shell that starts a job in the background has it, and all below it, ignore SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    watch = threading.Thread(target=_end_with, args=(int(parent),), name='parent_watch', daemon=True)
+    watch = threading.Thread(
+        target=_end_with, args=(int(parent),), name='parent_watch', daemon=True
+    )
     watch.start()
     sys.argv = [module, *arguments]
-    status = importlib.import_module(module).main()
+    try:
+        status = importlib.import_module(module).main()
+    except KeyboardInterrupt:  # before the node had put its own handlers in place
+        return 128 + signal.SIGINT
     return status if isinstance(status, int) else 0
 
 
