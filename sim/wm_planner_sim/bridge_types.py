@@ -22,41 +22,35 @@ class BridgeConfig:
     """Rates (all in simulated time) and rules of the simulation bridge."""
 
     realtime_factor: float = parameter(
-        1.0, "simulated over wall time; 0 = as fast as possible", low=0.0, high=100.0
+        1.0, 'simulated over wall time; 0 = as fast as possible', low=0.0, high=100.0
     )
-    clock_rate_hz: float = parameter(
-        125.0, "rate of /clock [Hz]", low=100.0, high=1000.0
-    )
+    clock_rate_hz: float = parameter(125.0, 'rate of /clock [Hz]', low=100.0, high=1000.0)
     state_rate_hz: float = parameter(
-        50.0, "rate of joint states and tool pose [Hz]", low=1.0, high=500.0
+        50.0, 'rate of joint states and tool pose [Hz]', low=1.0, high=500.0
     )
     exterior_rate_hz: float = parameter(
-        10.0, "rate of the exterior camera [Hz]; 0 = off", low=0.0, high=60.0
+        10.0, 'rate of the exterior camera [Hz]; 0 = off', low=0.0, high=60.0
     )
     wrist_rate_hz: float = parameter(
         2.0,
-        "rate of the wrist camera [Hz]; 0 = off; each picture costs what an exterior one does",
+        'rate of the wrist camera [Hz]; 0 = off; each picture costs what an exterior one does',
         low=0.0,
         high=60.0,
     )
-    status_rate_hz: float = parameter(
-        10.0, "rate of the episode status [Hz]", low=1.0, high=50.0
-    )
+    status_rate_hz: float = parameter(10.0, 'rate of the episode status [Hz]', low=1.0, high=50.0)
     control_step_s: float = parameter(
         0.25,
-        "duration that the episode status counts as one control step [s]",
+        'duration that the episode status counts as one control step [s]',
         low=0.01,
         high=10.0,
     )
     command_timeout_s: float = parameter(
         0.5,
-        "wall time without a command after which the arm stops where it is [s]",
+        'wall time without a command after which the arm stops where it is [s]',
         low=0.05,
         high=10.0,
     )
-    seed: int = parameter(
-        0, "seed of the block positions before the first episode", low=0
-    )
+    seed: int = parameter(0, 'seed of the block positions before the first episode', low=0)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -110,7 +104,7 @@ class SimStatus:
 
     def edges(self) -> tuple[object, ...]:
         """Return what is worth a message at once when it changes."""
-        message = self.error.message if self.error else ""
+        message = self.error.message if self.error else ''
         success = self.score.success if self.score else False
         return self.episode, success, self.is_holding, self.is_paused, message
 
@@ -127,16 +121,16 @@ class SimListener(Protocol):
     """Who is told of everything, on the simulation thread; a call that blocks stops time."""
 
     def on_time(self, time_ns: int) -> None:
-        """Simulated time; comes before everything else with the same stamp."""
+        """Take simulated time; it comes before everything else with the same stamp."""
 
     def on_state(self, state: RobotState, joints: JointState) -> None:
-        """Tool and joints at ``state.stamp_ns``."""
+        """Take tool and joints at ``state.stamp_ns``."""
 
     def on_image(self, camera: str, stamp_ns: int, image: Image) -> None:
-        """Picture [H, W, 3] of the scene as it was at ``stamp_ns``."""
+        """Take a picture [H, W, 3] of the scene as it was at ``stamp_ns``."""
 
     def on_status(self, status: SimStatus) -> None:
-        """At the status rate, on each change, and about ten times a second of wall time in a pause."""
+        """Take the status: at its rate, on each change, and ten times a second in a pause."""
 
     def on_failure(self, error: WmPlannerError) -> None:
-        """The simulator died with ``error``; the last call."""
+        """Learn that the simulator died with ``error``; the last call."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where targets from outside wait for the simulation thread: checked, latest wins, gone at a reset."""
+"""Where targets wait for the simulation thread: checked, latest wins, gone at a reset."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ class InboxStatus:
     accepted: int
     refused: int
     ignored: int  # from before the last reset
-    refusal: (
-        WmPlannerError | None
-    )  # shown until a good command came and it was visible for a while
+    refusal: WmPlannerError | None  # shown until a good command came and it was visible for a while
 
 
 class CommandInbox:
@@ -88,9 +86,7 @@ class CommandInbox:
         ``stamp_ns`` is in simulated time; 0 means unstamped and counts as now.
         """
         try:
-            target = check_tool_target(
-                frame_id, position_m, quaternion_xyzw, self._base_frame
-            )
+            target = check_tool_target(frame_id, position_m, quaternion_xyzw, self._base_frame)
         except WmPlannerError as error:
             return self._refuse(error, now_ns)
         with self._lock:
@@ -102,9 +98,7 @@ class CommandInbox:
             self._accept(now_ns)
         return None
 
-    def offer_gripper(
-        self, values: Sequence[float], *, now_ns: int
-    ) -> WmPlannerError | None:
+    def offer_gripper(self, values: Sequence[float], *, now_ns: int) -> WmPlannerError | None:
         """Take a gripper target (one closedness in [0, 1]), or refuse it and return why."""
         try:
             closedness = check_closedness(values)
@@ -137,13 +131,13 @@ class CommandInbox:
             self._refusal = None
 
     def touch(self, now_ns: int) -> None:
-        """Restart the silence clock, e.g. when a pause ends; nothing happens before a first command."""
+        """Restart the silence clock, e.g. when a pause ends; without effect before a command."""
         with self._lock:
             if self._accepted_ns is not None:
                 self._accepted_ns = now_ns
 
     def silence_s(self, now_ns: int) -> float | None:
-        """Return how long no good command has come [s]; None if none came since the start or reset."""
+        """Return how long no good command has come [s]; None if none came since the reset."""
         with self._lock:
             if self._accepted_ns is None:
                 return None
@@ -187,13 +181,11 @@ def check_tool_target(
     length, InvalidStateError.
     """
     if frame_id != base_frame:
-        raise FrameMismatchError(
-            f"target_pose has frame_id {frame_id!r}; valid: {base_frame!r}."
-        )
+        raise FrameMismatchError(f'target_pose has frame_id {frame_id!r}; valid: {base_frame!r}.')
     if not all(math.isfinite(value) for value in (*position_m, *quaternion_xyzw)):
         raise NonFiniteCommandError(
-            f"target_pose is position {list(position_m)}, orientation {list(quaternion_xyzw)}; "
-            "valid: finite numbers."
+            f'target_pose is position {list(position_m)}, orientation {list(quaternion_xyzw)}; '
+            'valid: finite numbers.'
         )
     return ToolTarget(
         position_m=np.asarray(position_m, dtype=np.float64),
@@ -205,15 +197,11 @@ def check_closedness(values: Sequence[float]) -> float:
     """Return the closedness. Raises NonFiniteCommandError or InvalidActionError."""
     if len(values) != 1:
         raise InvalidActionError(
-            f"gripper_target has {len(values)} values; valid: one, the closedness in [0, 1]."
+            f'gripper_target has {len(values)} values; valid: one, the closedness in [0, 1].'
         )
     value = float(values[0])
     if not math.isfinite(value):
-        raise NonFiniteCommandError(
-            f"gripper_target is {value}; valid: a finite number in [0, 1]."
-        )
+        raise NonFiniteCommandError(f'gripper_target is {value}; valid: a finite number in [0, 1].')
     if not 0.0 <= value <= 1.0:
-        raise InvalidActionError(
-            f"gripper_target is {value}; valid: in [0, 1], 0 = open."
-        )
+        raise InvalidActionError(f'gripper_target is {value}; valid: in [0, 1], 0 = open.')
     return value

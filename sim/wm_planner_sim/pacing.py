@@ -14,9 +14,9 @@ class Pacer:
     """How long to wait so that simulated time runs ``factor`` times as fast as the wall clock.
 
     Factor 0 never waits. A lag of up to a quarter of a second (a slow frame) is caught up; beyond
-    that the lost time is given up, because racing after it would show the planner a world that moves
-    faster than the arm's limits. All times in nanoseconds; ``wall_ns`` is the monotonic clock. One
-    thread at a time.
+    that the lost time is given up, because racing after it would show the planner a world that
+    moves faster than the arm's limits. All times in nanoseconds; ``wall_ns`` is the monotonic
+    clock. One thread at a time.
     """
 
     def __init__(self, factor: float) -> None:
@@ -36,9 +36,7 @@ class Pacer:
         self._measure(sim_ns, wall_ns)
         if self._factor <= 0.0:
             return 0.0
-        due_ns = self._start_wall_ns + round(
-            (sim_ns - self._start_sim_ns) / self._factor
-        )
+        due_ns = self._start_wall_ns + round((sim_ns - self._start_sim_ns) / self._factor)
         lag_ns = wall_ns - due_ns
         if lag_ns > _MAX_LAG_NS:
             self._lost_ns += lag_ns

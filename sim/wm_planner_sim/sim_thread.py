@@ -43,16 +43,16 @@ from wm_planner_sim.tabletop import TabletopSim
 _LOG = logging.getLogger(__name__)
 _IDLE_WAIT_S = 0.1
 _MAX_STEP_S = 60.0
-_CAMERAS = ("exterior", "wrist")
-T = TypeVar("T")
+_CAMERAS = ('exterior', 'wrist')
+T = TypeVar('T')
 
 
 class SimThread:
     """Owns the environment from its making to its release.
 
     ``start``, ``stop`` and the requests may be called from any thread; requests return a Future
-    that is completed on this thread, in order, between physics steps. Once the thread has died every
-    Future fails with a SimulatorError.
+    that is completed on this thread, in order, between physics steps. Once the thread has died
+    every Future fails with a SimulatorError.
     """
 
     def __init__(
@@ -71,18 +71,14 @@ class SimThread:
         self._is_stopping = False
         self._has_ended = False
         self._started: Future[SimInfo] = Future()
-        self._thread = threading.Thread(
-            target=self._run, name="simulation", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name='simulation', daemon=True)
         # From here on the simulation thread's alone:
         self._env: TabletopEnvironment
         self._sim: TabletopSim
         self._schedule: Schedule
         self._last_state_ns = -1
         self._pacer = Pacer(config.realtime_factor)
-        self._episode = Episode(
-            suite="", seed=config.seed, number=0, start_ns=0, goal_count=0
-        )
+        self._episode = Episode(suite='', seed=config.seed, number=0, start_ns=0, goal_count=0)
         self._is_paused = False
         self._stale: StaleCommandError | None = None
         self._last_edges: tuple[object, ...] = ()
@@ -95,9 +91,7 @@ class SimThread:
         try:
             return self._started.result(timeout_s)
         except futures.TimeoutError as error:
-            raise SimulatorError(
-                f"the simulator was not ready after {timeout_s:g} s."
-            ) from error
+            raise SimulatorError(f'the simulator was not ready after {timeout_s:g} s.') from error
 
     def stop(self, timeout_s: float) -> bool:
         """End the thread and release the simulator; False if it takes longer than ``timeout_s``."""
@@ -124,7 +118,7 @@ class SimThread:
         return self._submit(lambda: self._pause(is_paused))
 
     def step(self, duration_s: float) -> Future[int]:
-        """Advance paused time by ``duration_s``, to the nearest physics step; the result is it [ns].
+        """Advance paused time by ``duration_s``, to the nearest physics step; returns it [ns].
 
         Fails with SimulatorError if time is not paused or the duration is not in (0, 60].
         """
@@ -137,9 +131,7 @@ class SimThread:
                 self._requests.append((action, future))
                 self._changed.notify()
                 return future
-        future.set_exception(
-            SimulatorError("the simulation has ended; restart the bridge.")
-        )
+        future.set_exception(SimulatorError('the simulation has ended; restart the bridge.'))
         return future
 
     # -- simulation thread -----------------------------------------------------------------------
@@ -154,20 +146,16 @@ class SimThread:
                 self._env.close()
         except Exception as error:
             if self._started.done():  # before that, start() raises it to whoever waits
-                _LOG.exception("the simulation thread died")
+                _LOG.exception('the simulation thread died')
             failure = as_wm_planner_error(error)
         with self._changed:
             self._has_ended = True
             pending = list(self._requests)
             self._requests.clear()
         for _, future in pending:
-            future.set_exception(
-                failure or SimulatorError("the simulation was stopped.")
-            )
+            future.set_exception(failure or SimulatorError('the simulation was stopped.'))
         if not self._started.done():
-            self._started.set_exception(
-                failure or SimulatorError("the simulation was stopped.")
-            )
+            self._started.set_exception(failure or SimulatorError('the simulation was stopped.'))
         elif failure is not None:
             self._listener.on_failure(failure)
 
@@ -187,16 +175,14 @@ class SimThread:
         config, sim = self._config, self._sim
         sim.reset(seed=config.seed)
         rates = {
-            "clock": config.clock_rate_hz,
-            "state": config.state_rate_hz,
-            "exterior": config.exterior_rate_hz,
-            "wrist": config.wrist_rate_hz,
-            "status": config.status_rate_hz,
+            'clock': config.clock_rate_hz,
+            'state': config.state_rate_hz,
+            'exterior': config.exterior_rate_hz,
+            'wrist': config.wrist_rate_hz,
+            'status': config.status_rate_hz,
         }
         self._schedule = Schedule(rates, sim.timestep_s)
-        sim.render(
-            sim.cameras[0]
-        )  # binds the OpenGL context here, or fails before time runs
+        sim.render(sim.cameras[0])  # binds the OpenGL context here, or fails before time runs
         self._pacer.restart(sim.time_ns, time.monotonic_ns())
         return SimInfo(
             renderer=sim.renderer,
@@ -233,15 +219,13 @@ class SimThread:
         self._sim.advance((step - self._steps) * self._sim.timestep_s)
         due = self._schedule.pop_due(step)
         self._listener.on_time(self._sim.time_ns)
-        if "state" in due:
+        if 'state' in due:
             self._publish_state()
         for camera in due:
             if camera in _CAMERAS:
-                self._listener.on_image(
-                    camera, self._sim.time_ns, self._sim.render(camera)
-                )
-        if "status" in due or "state" in due:
-            self._publish_status(is_due="status" in due)
+                self._listener.on_image(camera, self._sim.time_ns, self._sim.render(camera))
+        if 'status' in due or 'state' in due:
+            self._publish_status(is_due='status' in due)
 
     def _apply_commands(self) -> None:
         sim = self._sim
@@ -250,9 +234,7 @@ class SimThread:
             kept = sim.target
             tool = targets.tool or kept
             closedness = (
-                kept.gripper_closedness
-                if targets.closedness is None
-                else targets.closedness
+                kept.gripper_closedness if targets.closedness is None else targets.closedness
             )
             sim.set_target(
                 ArmCommand(
@@ -263,7 +245,7 @@ class SimThread:
                 )
             )
             if self._stale is not None:
-                _LOG.info("commands are back")
+                _LOG.info('commands are back')
                 self._stale = None
             return
         silence = self._inbox.silence_s(time.monotonic_ns())
@@ -271,10 +253,10 @@ class SimThread:
         if is_stale and self._stale is None and not self._is_paused:
             sim.hold()
             self._stale = StaleCommandError(
-                f"no command for {self._config.command_timeout_s:g} s; the arm holds where it is. "
-                "Valid: target_pose at least that often."
+                f'no command for {self._config.command_timeout_s:g} s; the arm holds where it is. '
+                'Valid: target_pose at least that often.'
             )
-            _LOG.warning("%s", self._stale)
+            _LOG.warning('%s', self._stale)
 
     def _publish_state(self) -> None:
         names, positions, velocities = self._sim.joint_state()
@@ -313,12 +295,10 @@ class SimThread:
     def _reset(self, suite: str, seed: int, number: int) -> ResetResult:
         sim, start = self._sim, None
         if seed < 0:
-            raise InvalidParameterError(f"seed is {seed}; valid: >= 0.")
+            raise InvalidParameterError(f'seed is {seed}; valid: >= 0.')
         if suite:
             start = self._env.reset(suite, seed=seed, episode=number)
-            self._env.begin_goal(
-                len(start.goals) - 1
-            )  # distances are those to the end of the task
+            self._env.begin_goal(len(start.goals) - 1)  # distances are those to the end of the task
         else:
             sim.reset(seed=seed)
         sim.hold()
@@ -341,21 +321,15 @@ class SimThread:
     def _pause(self, is_paused: bool) -> int:
         if self._is_paused and not is_paused:
             self._pacer.restart(self._sim.time_ns, time.monotonic_ns())
-            self._inbox.touch(
-                time.monotonic_ns()
-            )  # senders on simulated time stood still as well
+            self._inbox.touch(time.monotonic_ns())  # senders on simulated time stood still as well
         self._is_paused = is_paused
         return int(self._sim.time_ns)
 
     def _step(self, duration_s: float) -> int:
         if not self._is_paused:
-            raise SimulatorError(
-                "the simulation runs; valid: step only while it is paused."
-            )
+            raise SimulatorError('the simulation runs; valid: step only while it is paused.')
         if not 0.0 < duration_s <= _MAX_STEP_S:  # NaN fails too
-            raise SimulatorError(
-                f"duration_s is {duration_s}; valid: in (0, {_MAX_STEP_S:g}]."
-            )
+            raise SimulatorError(f'duration_s is {duration_s}; valid: in (0, {_MAX_STEP_S:g}].')
         end = self._steps + max(1, round(duration_s / self._sim.timestep_s))
         while self._steps < end and not self._is_stopping:
             self._advance_to(min(end, self._schedule.next_due))

@@ -19,13 +19,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class NodeProcess:
-    """``module:main`` with ROS parameters; a context manager that leaves no process behind."""
+    """``module:main`` with ROS parameters; a context manager that leaves no process behind.
 
-    def __init__(self, module: str, name: str, **parameters: Any) -> None:
+    ``prelude`` is Python that runs in the process first, to break something on purpose.
+    """
+
+    def __init__(self, module: str, name: str, *, prelude: str = '', **parameters: Any) -> None:
         arguments = ['--ros-args', '-r', f'__node:={name}']
         for key, value in parameters.items():
             arguments += ['-p', f'{key}:={_as_yaml(value)}']
-        code = f'import sys; from {module} import main; sys.exit(main())'
+        code = f'{prelude}\nimport sys; from {module} import main; sys.exit(main())'
         paths = [str(ROOT), str(ROOT / 'sim'), os.environ.get('PYTHONPATH', '')]
         self.process = subprocess.Popen(
             [sys.executable, '-c', code, *arguments],
@@ -79,7 +82,7 @@ class NodeProcess:
             self.process.wait(30)
         self._reader.join(5)
         if kind is not None:
-            sys.stdout.write(f'--- output of {self.process.args[-1]!r} process ---\n{self.output}')
+            sys.stdout.write(f'--- output of {self.process.args[-1]!r} ---\n{self.output}')
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The recorder process: what it stores, what it survives, and what it says when it cannot record."""
+"""The recorder process: what it stores, what it survives, what it says when it cannot record."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from rclpy.serialization import deserialize_message  # noqa: E402
 from rosbags.highlevel import AnyReader  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
-from wm_planner_msgs.msg import PlannerStatus  # noqa: E402
 import yaml  # noqa: E402
 
 from fakes.node_process import NodeProcess  # noqa: E402
 from fakes.waiting import wait_for  # noqa: E402
+from wm_planner_msgs.msg import PlannerStatus  # noqa: E402
 
 MODULE = 'wm_planner.ros.recorder_node'
 RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -116,9 +116,13 @@ def test_bag_is_read_by_two_readers_with_every_message(talker: Talker, tmp_path:
         notes = talker.publisher(String, '/note', LATCHED)
         for index in range(20):
             pictures.publish(image(index))
-            statuses.publish(PlannerStatus(state=index % 10, goal_id=f'goal {index}', goal_energy=0.5))
+            statuses.publish(
+                PlannerStatus(state=index % 10, goal_id=f'goal {index}', goal_energy=0.5)
+            )
         notes.publish(String(data='einmal'))
-        talker.spin_until(lambda: talker.value('messages') == '41', '41 messages in the diagnostics')
+        talker.spin_until(
+            lambda: talker.value('messages') == '41', '41 messages in the diagnostics'
+        )
         assert talker.value('without_publisher') == '/silent'
         assert talker.diagnostics[-1].name == 'recorder: bag'
         assert talker.diagnostics[-1].level == DiagnosticStatus.OK
@@ -128,7 +132,9 @@ def test_bag_is_read_by_two_readers_with_every_message(talker: Talker, tmp_path:
     assert sorted(p.name for p in bag.iterdir()) == ['bag_0.mcap', 'metadata.yaml']
     assert metadata(bag)['message_count'] == 41
     with AnyReader([bag]) as reader:
-        found = [(c.topic, reader.deserialize(raw, c.msgtype), raw) for c, _, raw in reader.messages()]
+        found = [
+            (c.topic, reader.deserialize(raw, c.msgtype), raw) for c, _, raw in reader.messages()
+        ]
     by_topic: dict[str, list[Any]] = {}
     for topic, message, _ in found:
         by_topic.setdefault(topic, []).append(message)
@@ -217,7 +223,9 @@ def test_folder_that_cannot_be_made_is_stated_and_the_node_goes_on(
         assert process.stop() == 1
 
 
-def test_full_disk_is_stated_and_what_was_written_is_readable(talker: Talker, tmp_path: Path) -> None:
+def test_full_disk_is_stated_and_what_was_written_is_readable(
+    talker: Talker, tmp_path: Path
+) -> None:
     """A limit on the size of files, set while it records, stands in for a disk that fills up."""
     with recorder(tmp_path, '/picture', chunk_size_kib=16) as process:
         publisher = talker.publisher(Image, '/picture', RELIABLE)

@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""BagWriter and BagThread: what a bag holds, and what is left when things go wrong. No ROS needed."""
+"""BagWriter and BagThread: what a bag holds, and what is left when things go wrong."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ import pytest
 import yaml
 
 from wm_planner.core.errors import InvalidParameterError, RecorderError
-from wm_planner.ros.bag import BagConfig, BagWriter, interface_text, message_definition, type_hash
+from wm_planner.ros.bag import BagConfig, BagWriter
 from wm_planner.ros.bag_thread import BagThread
+from wm_planner.ros.interfaces import (
+    interface_text,
+    message_class,
+    message_definition,
+    type_hash,
+)
 
 QOS = [
     {
@@ -46,7 +52,9 @@ def cdr_string(text: str) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def installed_types(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def installed_types(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Make a prefix with a few interface files, so that the test needs no ROS."""
     prefix = tmp_path_factory.mktemp('prefix')
     files = {
@@ -78,7 +86,13 @@ def write_words(writer: BagWriter, count: int, topic: str = '/words') -> None:
     writer.add_topic(topic, WORD, QOS)
     for index in range(count):
         stamp = 1_000 + index * STEP
-        writer.write(topic, cdr_string(f'word {index}'), log_time_ns=stamp, publish_time_ns=stamp - 5, sequence=index)
+        writer.write(
+            topic,
+            cdr_string(f'word {index}'),
+            log_time_ns=stamp,
+            publish_time_ns=stamp - 5,
+            sequence=index,
+        )
 
 
 def read_words(path: Path) -> list[bytes]:
@@ -93,7 +107,7 @@ def read_words(path: Path) -> list[bytes]:
     return found
 
 
-# What is said of a type --------------------------------------------------------------------------------
+# What is said of a type ---------------------------------------------------------------------------
 
 
 def test_definition_lists_dependencies_once_sorted_and_depth_first() -> None:
@@ -113,10 +127,18 @@ def test_hash_is_that_of_the_type_itself() -> None:
     assert type_hash('toy_msgs/msg/Leaf'.replace('toy', 'other')) == 'RIHS01_Leaf'
 
 
-@pytest.mark.parametrize('name', ['Word', 'toy_msgs/Word', '../etc/msg/Word', 'toy_msgs/msg/../../x'])
+@pytest.mark.parametrize(
+    'name', ['Word', 'toy_msgs/Word', '../etc/msg/Word', 'toy_msgs/msg/../../x']
+)
 def test_name_that_is_no_type_is_refused(name: str) -> None:
     with pytest.raises(RecorderError, match='not an interface type'):
         interface_text(name, 'msg')
+
+
+@pytest.mark.parametrize('name', ['nowhere_msgs/msg/Gone', 'json/msg/Gone', '', 'x/msg/'])
+def test_class_that_cannot_be_imported_is_a_recorder_error(name: str) -> None:
+    with pytest.raises(RecorderError, match='cannot be imported'):
+        message_class(name)
 
 
 def test_missing_type_says_where_it_was_looked_for(installed_types: Path) -> None:
@@ -125,7 +147,7 @@ def test_missing_type_says_where_it_was_looked_for(installed_types: Path) -> Non
     assert str(installed_types) in str(caught.value)
 
 
-# What a bag holds --------------------------------------------------------------------------------------
+# What a bag holds ---------------------------------------------------------------------------------
 
 
 def test_bag_holds_messages_schema_hash_and_qos(tmp_path: Path) -> None:
@@ -148,7 +170,9 @@ def test_bag_holds_messages_schema_hash_and_qos(tmp_path: Path) -> None:
     assert (channel.topic, channel.message_encoding) == ('/words', 'cdr')
     assert channel.metadata['topic_type_hash'] == 'RIHS01_Word'
     assert yaml.safe_load(channel.metadata['offered_qos_profiles']) == QOS
-    assert '&' not in channel.metadata['offered_qos_profiles']  # durations written out, no YAML anchors
+    assert (
+        '&' not in channel.metadata['offered_qos_profiles']
+    )  # durations written out, no YAML anchors
     assert summary is not None and summary.statistics is not None
     assert summary.statistics.message_count == 3
 
@@ -159,13 +183,17 @@ def test_metadata_counts_and_spans_the_messages(tmp_path: Path) -> None:
     writer.add_topic('/silent', 'toy_msgs/msg/Tree', [])
     writer.close()
     writer.close()  # twice is harmless
-    info = yaml.safe_load((tmp_path / 'bag' / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
+    info = yaml.safe_load((tmp_path / 'bag' / 'metadata.yaml').read_text())[
+        'rosbag2_bagfile_information'
+    ]
     assert (info['version'], info['storage_identifier']) == (9, 'mcap')
     assert info['message_count'] == 4
     assert info['starting_time'] == {'nanoseconds_since_epoch': 1_000}
     assert info['duration'] == {'nanoseconds': 3 * STEP}
     assert info['relative_file_paths'] == ['bag_0.mcap'] == [info['files'][0]['path']]
-    counts = {t['topic_metadata']['name']: t['message_count'] for t in info['topics_with_message_count']}
+    counts = {
+        t['topic_metadata']['name']: t['message_count'] for t in info['topics_with_message_count']
+    }
     assert counts == {'/words': 4, '/silent': 0}
     first = info['topics_with_message_count'][0]['topic_metadata']
     assert first['offered_qos_profiles'] == QOS
@@ -174,7 +202,9 @@ def test_metadata_counts_and_spans_the_messages(tmp_path: Path) -> None:
 
 def test_empty_bag_has_no_time(tmp_path: Path) -> None:
     BagWriter(tmp_path / 'bag').close()
-    info = yaml.safe_load((tmp_path / 'bag' / 'metadata.yaml').read_text())['rosbag2_bagfile_information']
+    info = yaml.safe_load((tmp_path / 'bag' / 'metadata.yaml').read_text())[
+        'rosbag2_bagfile_information'
+    ]
     assert info['message_count'] == 0
     assert info['duration'] == {'nanoseconds': 0}
     assert info['starting_time'] == {'nanoseconds_since_epoch': 0}
@@ -193,7 +223,7 @@ def test_unknown_compression_names_the_valid_ones() -> None:
         BagConfig(compression='gzip')
 
 
-# When things go wrong ----------------------------------------------------------------------------------
+# When things go wrong -----------------------------------------------------------------------------
 
 
 def test_existing_folder_is_refused(tmp_path: Path) -> None:
@@ -264,7 +294,7 @@ def test_full_disk_keeps_whole_records(tmp_path: Path) -> None:
     assert words == [cdr_string(f'word {i}') for i in range(len(words))]
 
 
-# The thread --------------------------------------------------------------------------------------------
+# The thread ---------------------------------------------------------------------------------------
 
 
 class SlowWriter(BagWriter):
@@ -294,7 +324,9 @@ def test_thread_writes_what_was_queued_before_the_stop(tmp_path: Path) -> None:
     assert thread.stop(30)
     status = thread.status()
     assert (status.messages, status.dropped, status.error) == (50, 0, None)
-    assert read_words(tmp_path / 'bag' / 'bag_0.mcap') == [cdr_string(f'word {i}') for i in range(50)]
+    assert read_words(tmp_path / 'bag' / 'bag_0.mcap') == [
+        cdr_string(f'word {i}') for i in range(50)
+    ]
 
 
 def test_full_queue_drops_and_counts_without_blocking(tmp_path: Path) -> None:
@@ -312,7 +344,9 @@ def test_full_queue_drops_and_counts_without_blocking(tmp_path: Path) -> None:
     assert thread.status().messages == 4
 
 
-def test_failing_disk_ends_the_recording_and_is_stated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_disk_ends_the_recording_and_is_stated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = BagWriter(tmp_path / 'bag', BagConfig(chunk_size_kib=16))
     thread = BagThread(writer, 1 << 24)
     thread.add_topic('/words', WORD, QOS)

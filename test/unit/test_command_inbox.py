@@ -63,7 +63,9 @@ def test_number_that_is_not_finite_is_refused(inbox: CommandInbox, bad: float, p
 
 
 def test_quaternion_without_unit_length_is_refused(inbox: CommandInbox) -> None:
-    assert isinstance(inbox.offer_tool(BASE, 0, HERE, (0.0, 0.0, 0.0, 0.0), now_ns=0), InvalidStateError)
+    assert isinstance(
+        inbox.offer_tool(BASE, 0, HERE, (0.0, 0.0, 0.0, 0.0), now_ns=0), InvalidStateError
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,9 @@ def test_quaternion_without_unit_length_is_refused(inbox: CommandInbox) -> None:
         ([math.nan], NonFiniteCommandError),
     ],
 )
-def test_bad_gripper_target_is_refused(inbox: CommandInbox, values: list[float], kind: type) -> None:
+def test_bad_gripper_target_is_refused(
+    inbox: CommandInbox, values: list[float], kind: type
+) -> None:
     assert isinstance(inbox.offer_gripper(values, now_ns=0), kind)
     assert inbox.take() is None
     assert inbox.status(0).refused == 1

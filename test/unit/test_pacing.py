@@ -35,7 +35,9 @@ def test_short_lag_is_caught_up_and_long_lag_given_up() -> None:
     assert pacer.lost_s == 0.0
     assert pacer.wait_s(116 * MS, 600 * MS) == 0.0
     assert pacer.lost_s == pytest.approx(0.484)
-    assert pacer.wait_s(124 * MS, 600 * MS) == pytest.approx(0.008)  # from there on, not from the start
+    assert pacer.wait_s(124 * MS, 600 * MS) == pytest.approx(
+        0.008
+    )  # from there on, not from the start
 
 
 def test_measured_factor_tells_slow_from_fast_enough() -> None:

@@ -122,7 +122,11 @@ class ScriptedEnvironment:
 
     def score(self) -> EpisodeScore:
         return EpisodeScore(
-            success=False, distance_m=0.1, tool_distance_m=0.1, goal_index=self.goal_index, goal_count=2
+            success=False,
+            distance_m=0.1,
+            tool_distance_m=0.1,
+            goal_index=self.goal_index,
+            goal_count=2,
         )
 
     def close(self) -> None:
@@ -178,14 +182,19 @@ class Bench:
         self.listener = Recorder()
         self.inbox = CommandInbox(BASE)
         self.thread = SimThread(
-            BridgeConfig(**{'realtime_factor': 0.0, **config}), lambda: self.env, self.inbox, self.listener  # type: ignore[arg-type,return-value]
+            BridgeConfig(**{'realtime_factor': 0.0, **config}),
+            lambda: self.env,
+            self.inbox,
+            self.listener,  # type: ignore[arg-type,return-value]
         )
 
     def pause(self) -> int:
         return self.thread.set_paused(True).result(20)
 
     def send(self, x: float, stamp_ns: int = 0) -> None:
-        error = self.inbox.offer_tool(BASE, stamp_ns, (x, 0.0, 0.3), DOWN, now_ns=time.monotonic_ns())
+        error = self.inbox.offer_tool(
+            BASE, stamp_ns, (x, 0.0, 0.3), DOWN, now_ns=time.monotonic_ns()
+        )
         assert error is None
 
 
@@ -199,7 +208,9 @@ def bench() -> Iterator[Bench]:
 
 
 def test_streams_have_exact_rates_and_time_comes_first(bench: Bench) -> None:
-    bench.listener.wait_for(lambda: bench.listener.events[-1][1] >= 2000 * MS if bench.listener.events else False)
+    bench.listener.wait_for(
+        lambda: bench.listener.events[-1][1] >= 2000 * MS if bench.listener.events else False
+    )
     bench.pause()
     assert set(np.diff(bench.listener.stamps('state'))) == {20 * MS}
     assert set(np.diff(bench.listener.stamps('exterior'))) == {100 * MS}
@@ -230,7 +241,9 @@ def test_step_is_exact_and_only_for_a_paused_simulation(bench: Bench) -> None:
 def test_paused_simulation_still_gives_status(bench: Bench) -> None:
     bench.pause()
     count = len(bench.listener.stamps('status'))
-    bench.listener.wait_for(lambda: len([e for e in bench.listener.events if e[0] == 'status']) >= count + 3)
+    bench.listener.wait_for(
+        lambda: len([e for e in bench.listener.events if e[0] == 'status']) >= count + 3
+    )
     assert bench.listener.statuses[-1].is_paused
 
 
@@ -330,7 +343,7 @@ def test_simulator_that_cannot_be_made_is_raised_by_start() -> None:
 
 
 def test_real_time_is_kept() -> None:
-    """Three tenths of a simulated second take at least that long; far less would be a broken pacer."""
+    """Three tenths of a simulated second take at least that long."""
     bench = Bench(realtime_factor=1.0)
     bench.thread.start(20)
     begin, sim_begin = time.monotonic_ns(), bench.env.sim.time_ns

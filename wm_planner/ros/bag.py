@@ -3,24 +3,20 @@
 """Writing rosbag2 bags in MCAP without rosbag2, which is not on the Python index.
 
 A bag is a folder ``NAME/`` with ``NAME_0.mcap`` (the name that ``ros2 bag reindex`` looks for) and
-``metadata.yaml`` of version 9. Schemas, channel metadata and QoS are stored as the real recorder stores
-them, so ``ros2 bag info/play/reindex``, Foxglove and ``rosbags`` read the result. MCAP rather than
-sqlite3: each finished chunk is on the file when the next begins, so a killed recorder loses one chunk,
-where a sqlite3 bag that is one open transaction loses everything.
+``metadata.yaml`` of version 9. Schemas, channel metadata and QoS are stored as the real recorder
+stores them, so ``ros2 bag info/play/reindex``, Foxglove and ``rosbags`` read the result. MCAP
+rather than sqlite3: each finished chunk is in the file when the next begins, so a killed recorder
+loses one chunk, where a sqlite3 bag that is one open transaction loses everything.
 
-Nothing here needs a node or a ROS context; type definitions are read from the ``share`` folders of the
-ament prefixes.
+Nothing here needs a node or a ROS context.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-import json
 import os
 from pathlib import Path
-import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 from mcap.writer import CompressionType, Writer
@@ -28,6 +24,7 @@ import yaml
 
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import RecorderError
+from wm_planner.ros.interfaces import message_definition, type_hash
 
 if TYPE_CHECKING:
     from rclpy.qos import QoSProfile
@@ -35,14 +32,6 @@ if TYPE_CHECKING:
 METADATA_VERSION = 9
 ROS_DISTRO = 'kilted'
 
-_PRIMITIVES = frozenset(
-    (
-        *('bool', 'byte', 'char', 'float32', 'float64', 'string', 'wstring'),
-        *('int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'int64', 'uint64'),
-    )
-)
-_FIELD_TYPE = re.compile(r'^\s*([A-Za-z0-9_/]+)(?:\[[^\]]*\])?\s', re.MULTILINE)
-_TYPE_NAME = re.compile(r'^[A-Za-z]\w*/(?:msg|srv|action)/[A-Za-z]\w*$')
 _COMPRESSION = {
     'none': CompressionType.NONE,
     'lz4': CompressionType.LZ4,
@@ -66,67 +55,6 @@ class BagConfig:
         validate(self)
 
 
-# What the bag says of a type ---------------------------------------------------------------------------
-
-
-def interface_text(type_name: str, extension: str) -> str:
-    """Return the installed file of an interface, e.g. ``('std_msgs/msg/Header', 'msg')``.
-
-    Looks under ``share`` of every prefix in AMENT_PREFIX_PATH and of the Python environment. Raises
-    RecorderError for a name that is no type name or is not installed.
-    """
-    if not _TYPE_NAME.match(type_name):
-        raise RecorderError(f'{type_name!r} is not an interface type; valid: e.g. sensor_msgs/msg/Image.')
-    package, kind, name = type_name.split('/')
-    prefixes = [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
-    for prefix in [*prefixes, sys.prefix]:
-        path = Path(prefix) / 'share' / package / kind / f'{name}.{extension}'
-        try:
-            return path.read_text(encoding='utf-8')
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-    raise RecorderError(
-        f'the definition of {type_name} is not installed ({name}.{extension} in share/{package}/{kind}); '
-        f'valid: types of packages under {", ".join([*prefixes, sys.prefix])}.'
-    )
-
-
-def message_definition(type_name: str) -> str:
-    """Return a type's definition followed by those it needs, as rosbag2 stores them in a schema.
-
-    The dependencies of each file come sorted by name and depth first, each once, behind a line of 80
-    ``=`` and a line ``MSG: package/Name``.
-    """
-    seen: set[str] = set()
-
-    def expanded(name: str) -> str:
-        text = interface_text(name, 'msg')
-        parts = [text]
-        for dependency in sorted(_dependencies(text, name.split('/')[0])):
-            if dependency not in seen:
-                seen.add(dependency)
-                package, _, short = dependency.rpartition('/')
-                parts.append(f'\n{"=" * 80}\nMSG: {dependency}\n')
-                parts.append(expanded(f'{package.split("/")[0]}/msg/{short}'))
-        return ''.join(parts)
-
-    return expanded(type_name)
-
-
-def _dependencies(text: str, package: str) -> set[str]:
-    found = {match.group(1) for match in _FIELD_TYPE.finditer(text)} - _PRIMITIVES
-    return {name if '/' in name else f'{package}/{name}' for name in found}
-
-
-def type_hash(type_name: str) -> str:
-    """Return the RIHS01 hash of a type, as installed with it."""
-    hashes = json.loads(interface_text(type_name, 'json'))['type_hashes']
-    for entry in hashes:
-        if entry['type_name'] == type_name:
-            return str(entry['hash_string'])
-    raise RecorderError(f'{type_name}.json holds no hash of its own type; valid: a file made by rosidl.')
-
-
 def offered_qos(profile: QoSProfile) -> dict[str, Any]:
     """Return a publisher's QoS as rosbag2 writes it since metadata version 9."""
     return {
@@ -147,9 +75,6 @@ def _duration(nanoseconds: int) -> dict[str, int]:
     return {'sec': sec, 'nsec': nsec}
 
 
-# The bag -----------------------------------------------------------------------------------------------
-
-
 class _NoAliasDumper(yaml.SafeDumper):
     """YAML without anchors: rosbag2 writes the same durations out in full."""
 
@@ -164,8 +89,8 @@ def _to_yaml(value: Any) -> str:
 class _RecordFile:
     """An unbuffered file that ends on a record after a failed write.
 
-    The MCAP writer hands over whole records. Where a write fails half-way (disk full), the file is cut
-    back to its last whole record, so that what was recorded until then stays readable.
+    The MCAP writer hands over whole records. Where a write fails half-way (disk full), the file is
+    cut back to its last whole record, so that what was recorded until then stays readable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -210,8 +135,8 @@ class _Topic:
 class BagWriter:
     """One bag, written by one thread at a time.
 
-    After the first RecorderError the bag takes no more messages; ``close`` then only releases the file,
-    and ``ros2 bag reindex`` rebuilds its metadata.
+    Once the file could not be written the bag takes no more messages; ``close`` then only releases
+    the file, and ``ros2 bag reindex`` rebuilds its metadata.
     """
 
     def __init__(self, folder: str | Path, config: BagConfig | None = None) -> None:
@@ -227,10 +152,13 @@ class BagWriter:
             self.folder.mkdir(parents=True)
             self._file = _RecordFile(self.path)
         except FileExistsError as error:
-            raise RecorderError(f'bag {self.folder} exists; valid: a folder that does not exist yet.') from error
+            raise RecorderError(
+                f'bag {self.folder} exists; valid: a folder that does not exist yet.'
+            ) from error
         except OSError as error:
             raise RecorderError(
-                f'bag {self.folder} cannot be created: {error.strerror}; valid: a path in a writable folder.'
+                f'bag {self.folder} cannot be created: {error.strerror}; '
+                'valid: a path in a writable folder.'
             ) from error
         self._writer = Writer(
             self._file,  # type: ignore[arg-type]
@@ -285,14 +213,18 @@ class BagWriter:
 
         self._guarded(register)
 
-    def write(self, name: str, data: bytes, *, log_time_ns: int, publish_time_ns: int, sequence: int = 0) -> None:
+    def write(
+        self, name: str, data: bytes, *, log_time_ns: int, publish_time_ns: int, sequence: int = 0
+    ) -> None:
         """Append one serialized (CDR) message; times are since the epoch [ns].
 
         Raises RecorderError if the topic was not added or the file cannot take it.
         """
         topic = self._topics.get(name)
         if topic is None:
-            raise RecorderError(f'topic {name!r} was not added; valid: {", ".join(sorted(self._topics)) or "none"}.')
+            raise RecorderError(
+                f'topic {name!r} was not added; valid: {", ".join(sorted(self._topics)) or "none"}.'
+            )
         self._guarded(
             lambda: self._writer.add_message(
                 topic.channel_id,
@@ -303,7 +235,10 @@ class BagWriter:
             )
         )
         topic.messages += 1
-        self._first_ns, self._last_ns = min(self._first_ns, log_time_ns), max(self._last_ns, log_time_ns)
+        self._first_ns, self._last_ns = (
+            min(self._first_ns, log_time_ns),
+            max(self._last_ns, log_time_ns),
+        )
 
     def close(self) -> None:
         """Write the index and ``metadata.yaml``; safe to call twice. Raises RecorderError."""
@@ -331,7 +266,8 @@ class BagWriter:
         except OSError as error:
             self._has_failed = True
             raise RecorderError(
-                f'bag {self.folder} cannot be written: {error.strerror}; valid: a disk with space left. '
+                f'bag {self.folder} cannot be written: {error.strerror}; '
+                'valid: a disk with space left. '
                 'What is on the disk can be read after: ros2 bag reindex.'
             ) from error
 

@@ -33,8 +33,8 @@ class BagStatus:
 class BagThread:
     """A bounded queue in front of a BagWriter.
 
-    ``add_topic``, ``push`` and ``status`` may be called from any thread and never wait for the disk.
-    The writer belongs to this thread from ``start`` to the end of ``stop``. Messages beyond
+    ``add_topic``, ``push`` and ``status`` may be called from any thread and never wait for the
+    disk. The writer belongs to this thread from ``start`` to the end of ``stop``. Messages beyond
     ``max_queue_bytes`` are dropped and counted, the newest first: a gap is better than memory that
     grows until the machine stops the arm's controller with it.
     """
@@ -68,13 +68,17 @@ class BagThread:
 
         self._enqueue(0, add)
 
-    def push(self, name: str, data: bytes, *, log_time_ns: int, publish_time_ns: int, sequence: int = 0) -> bool:
+    def push(
+        self, name: str, data: bytes, *, log_time_ns: int, publish_time_ns: int, sequence: int = 0
+    ) -> bool:
         """Queue one serialized message; returns False if it was dropped."""
         if name in self._topic_errors:
             return False
 
         def write() -> None:
-            if name not in self._topic_errors:  # may have been queued before the announcement failed
+            if (
+                name not in self._topic_errors
+            ):  # may have been queued before the announcement failed
                 self._writer.write(
                     name,
                     data,
@@ -101,7 +105,8 @@ class BagThread:
     def stop(self, timeout_s: float) -> bool:
         """Write what is queued, finish the bag, end the thread.
 
-        Returns False if the disk took longer than ``timeout_s``; the thread then goes on as a daemon.
+        Returns False if the disk took longer than ``timeout_s``; the thread then goes on as a
+        daemon.
         """
         with self._changed:
             self._is_stopping = True

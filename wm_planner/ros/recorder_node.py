@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-import importlib
 import logging
 from pathlib import Path
 import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
@@ -31,6 +31,7 @@ from wm_planner.ros import qos
 from wm_planner.ros.bag import BagConfig, BagWriter, offered_qos
 from wm_planner.ros.bag_thread import BagStatus, BagThread
 from wm_planner.ros.diagnostics import DIAGNOSTICS_TOPIC, Level, diagnostics_message
+from wm_planner.ros.interfaces import message_class
 from wm_planner.ros.parameters import NodeParameters
 from wm_planner.ros.spinning import EXIT_FAILED, EXIT_OK, CallbackGuard, run_node
 
@@ -172,8 +173,8 @@ class RecorderNode(Node):
         if is_done and not self.has_failed:
             status = self._thread.status()
             self.get_logger().info(
-                f'recorded {status.messages} messages of {len(status.topics)} topics to {self.bag}; '
-                f'{status.dropped} dropped'
+                f'recorded {status.messages} messages of {len(status.topics)} topics to '
+                f'{self.bag}; {status.dropped} dropped'
             )
         return is_done
 
@@ -198,7 +199,9 @@ class RecorderNode(Node):
         offers = [p.qos_profile for p in publishers if p.topic_type == type_name]
         if len(offers) < len(publishers):
             others = sorted({p.topic_type for p in publishers} - {type_name})
-            self._note(topic, f'also published as {", ".join(others)}; only {type_name} is recorded.')
+            self._note(
+                topic, f'also published as {", ".join(others)}; only {type_name} is recorded.'
+            )
         are_reliable = all(o.reliability == ReliabilityPolicy.RELIABLE for o in offers)
         are_latched = all(o.durability == DurabilityPolicy.TRANSIENT_LOCAL for o in offers)
         reliability = ReliabilityPolicy.RELIABLE if are_reliable else ReliabilityPolicy.BEST_EFFORT
@@ -283,17 +286,6 @@ class RecorderNode(Node):
         if self._trouble:
             return Level.WARN, f'not recorded as asked: {", ".join(self._trouble)}'
         return Level.OK, 'recording'
-
-
-def message_class(type_name: str) -> type:
-    """Return the Python class of e.g. ``sensor_msgs/msg/Image``. Raises RecorderError."""
-    package, _, name = type_name.partition('/msg/')
-    try:
-        return getattr(importlib.import_module(f'{package}.msg'), name)  # type: ignore[no-any-return]
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RecorderError(
-            f'{type_name} cannot be imported ({error}); valid: types of installed packages.'
-        ) from error
 
 
 def main(args: Sequence[str] | None = None) -> int:

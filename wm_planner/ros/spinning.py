@@ -26,6 +26,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
 from wm_planner.core.errors import InputError, WmPlannerError, as_wm_planner_error
 from wm_planner.ros.conversions import set_error
@@ -212,3 +213,23 @@ class CallbackGuard:
             self._last[name] = str(known)
             self._log_error(f'{name}: {known}')
         return known
+
+
+def awaitable(node: Node) -> tuple[Future, Callable[[Any], None]]:
+    """Return a future that a coroutine of ``node`` can await, and what sets its result.
+
+    The setter may be called from any thread: it wakes the executor, which would otherwise not look
+    at the future before its next event. Later than the executor's end it does nothing.
+    """
+    executor = node.executor
+    future: Future = Future(executor=executor)
+
+    def set_result(result: Any) -> None:
+        try:
+            future.set_result(result)
+            if executor is not None:
+                executor.wake()
+        except InvalidHandle:
+            pass
+
+    return future, set_result

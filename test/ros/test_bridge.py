@@ -1,0 +1,512 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge process with the real simulator: what it publishes, refuses, and how it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import math
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('mujoco', reason='mujoco is not installed')
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
+from std_msgs.msg import Float64MultiArray  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
+
+from fakes.node_process import ROOT, NodeProcess  # noqa: E402
+from fakes.waiting import wait_for  # noqa: E402
+from wm_planner_msgs.msg import EpisodeStatus  # noqa: E402
+from wm_planner_msgs.srv import ResetEpisode, StepSimulation  # noqa: E402
+
+MODULE = 'wm_planner_sim.bridge_node'
+BASE = 'panda_link0'
+STREAM = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
+SECOND = 1_000_000_000
+MS = 1_000_000
+
+
+def stamp_ns(stamp: Any) -> int:
+    return int(stamp.sec) * SECOND + int(stamp.nanosec)
+
+
+class Client:
+    """Everything a robot's user sees of the bridge; keeps the messages since ``forget``."""
+
+    def __init__(self) -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node('client', context=self.context)
+        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.seen: dict[str, list[Any]] = {}
+        for name, kind, topic in (
+            ('clock', Clock, '/clock'),
+            ('joints', JointState, '/joint_states'),
+            ('tool', PoseStamped, '/tool_pose'),
+            ('image', Image, '/camera/exterior/image_raw'),
+            ('info', CameraInfo, '/camera/exterior/camera_info'),
+            ('wrist', Image, '/camera/wrist/image_raw'),
+            ('status', EpisodeStatus, '/episode_status'),
+            ('diagnostics', DiagnosticArray, '/diagnostics'),
+        ):
+            self.seen[name] = []
+            self.node.create_subscription(kind, topic, self.seen[name].append, STREAM)
+        self.target = self.node.create_publisher(PoseStamped, '/target_pose', 1)
+        self.gripper = self.node.create_publisher(Float64MultiArray, '/gripper_target', 1)
+        self.services = {
+            'reset': self.node.create_client(ResetEpisode, '/sim_bridge/reset_episode'),
+            'pause': self.node.create_client(SetBool, '/sim_bridge/pause'),
+            'step': self.node.create_client(StepSimulation, '/sim_bridge/step'),
+        }
+        for client in self.services.values():
+            assert client.wait_for_service(timeout_sec=60.0)
+        self.spin_until(self._is_connected, 'all topics of the bridge')
+
+    def _is_connected(self) -> bool:
+        outputs = (self.target, self.gripper)
+        return all(p.get_subscription_count() for p in outputs) and all(
+            self.seen[name] for name in ('clock', 'joints', 'tool', 'image', 'status')
+        )
+
+    def spin_until(self, claim: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+        wait_for(
+            claim,
+            what=what,
+            timeout_s=timeout_s,
+            poll=lambda: self.executor.spin_once(timeout_sec=0.02),
+        )
+
+    def forget(self) -> None:
+        for messages in self.seen.values():
+            messages.clear()
+
+    def newest(self, name: str) -> Any:
+        return self.seen[name][-1] if self.seen[name] else None
+
+    def call(self, name: str, request: Any) -> Any:
+        future = self.services[name].call_async(request)
+        self.spin_until(future.done, f'the answer of {name}')
+        return future.result()
+
+    def pause(self, is_paused: bool) -> None:
+        assert self.call('pause', SetBool.Request(data=is_paused)).success
+
+    def step(self, duration_s: float) -> Any:
+        return self.call('step', StepSimulation.Request(duration_s=duration_s))
+
+    def reset(self, suite: str = '', seed: int = 0, episode: int = 0) -> Any:
+        return self.call('reset', ResetEpisode.Request(suite=suite, seed=seed, episode=episode))
+
+    def step_and_look(self, duration_s: float = 0.1) -> np.ndarray:
+        """Step a simulation that was just reset to its next picture; return that."""
+        end = stamp_ns(self.step(duration_s).time)
+        self.spin_until(
+            lambda: all(
+                self.seen[name] and stamp_ns(self.newest(name).header.stamp) == end
+                for name in ('tool', 'joints', 'info', 'image')
+            ),
+            'the picture at the end of the step',
+        )
+        image = self.newest('image')
+        return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+
+    def send(self, xyz: tuple[float, float, float], stamp: int = 0, frame: str = BASE) -> None:
+        message = PoseStamped()
+        message.header.frame_id = frame
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, SECOND)
+        position = message.pose.position
+        position.x, position.y, position.z = (float(v) for v in xyz)
+        message.pose.orientation.x, message.pose.orientation.w = 1.0, 0.0
+        self.target.publish(message)
+
+    def tool(self) -> np.ndarray:
+        position = self.newest('tool').pose.position
+        return np.array([position.x, position.y, position.z])
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture(scope='module')
+def bridge() -> Iterator[tuple[NodeProcess, Client]]:
+    """One bridge for the tests that leave it as it was: making it takes seconds."""
+    with NodeProcess(MODULE, 'sim_bridge') as process:
+        process.wait_for_output('tabletop runs', 120.0)
+        client = Client()
+        yield process, client
+        client.close()
+        assert process.stop() == 0, process.output
+
+
+@pytest.fixture
+def client(bridge: tuple[NodeProcess, Client]) -> Client:
+    """Return the shared bridge, running, in its home state, with nothing seen yet."""
+    made = bridge[1]
+    made.pause(False)
+    assert made.reset().success
+    made.forget()
+    return made
+
+
+# What comes out ----------------------------------------------------------------------------------
+
+
+def test_rates_stamps_and_frames(client: Client) -> None:
+    client.spin_until(lambda: len(client.seen['image']) >= 15, '15 pictures')
+    stamps = {
+        'clock': [stamp_ns(m.clock) for m in client.seen['clock']],
+        **{
+            n: [stamp_ns(m.header.stamp) for m in client.seen[n]]
+            for n in ('joints', 'tool', 'image', 'info', 'wrist')
+        },
+    }
+    for name, values in stamps.items():
+        steps = np.diff(values)
+        assert (steps > 0).all(), f'stamps of {name} do not rise'
+    assert np.median(np.diff(stamps['clock'])) <= 10 * MS
+    assert np.median(np.diff(stamps['tool'])) == 20 * MS
+    assert np.median(np.diff(stamps['image'])) == 100 * MS
+    assert np.median(np.diff(stamps['wrist'])) == 500 * MS
+    assert (
+        len(set(stamps['joints']) ^ set(stamps['tool'])) <= 2
+    )  # the same moments, but for the ends
+    assert set(stamps['image'][1:-1]) <= set(stamps['info'])
+    assert client.newest('image').header.frame_id == 'exterior_camera_optical'
+    assert client.newest('wrist').header.frame_id == 'wrist_camera_optical'
+    assert client.newest('tool').header.frame_id == BASE
+    assert client.newest('joints').name[0] == 'panda_joint1'
+    assert len(client.newest('joints').position) == len(client.newest('joints').velocity) == 9
+
+
+def test_nothing_is_stamped_later_than_the_clock(client: Client) -> None:
+    client.spin_until(lambda: len(client.seen['image']) >= 5, '5 pictures')
+    client.pause(True)
+    client.spin_until(lambda: client.newest('status').message == '', 'a status')
+    newest = stamp_ns(client.newest('clock').clock)
+    for name in ('joints', 'tool', 'image', 'wrist', 'status'):
+        assert all(stamp_ns(m.header.stamp) <= newest for m in client.seen[name])
+
+
+_REFERENCE = """
+import sys
+import numpy as np
+from wm_planner_sim.tabletop import TabletopSim
+sim = TabletopSim()
+sim.reset(seed=5)
+sim.advance(0.1)
+state, (names, positions, velocities) = sim.robot_state(), sim.joint_state()
+camera = sim.intrinsics('exterior')
+np.savez(sys.argv[1], image=sim.render('exterior'), tool=state.position_m, joints=positions,
+         k=[camera.fx, 0, camera.cx, 0, camera.fy, camera.cy, 0, 0, 1])
+sim.close()
+"""
+
+
+def test_picture_joints_and_pose_are_those_of_the_simulator(client: Client, tmp_path: Path) -> None:
+    """The reference runs in a process of its own: two OpenGL contexts in one are unreliable."""
+    path = tmp_path / 'reference.npz'
+    env = {**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "sim"}'}
+    subprocess.run([sys.executable, '-c', _REFERENCE, str(path)], env=env, check=True, timeout=120)
+    reference = np.load(path)
+    client.pause(True)
+    assert client.reset(seed=5).success
+    picture = client.step_and_look(0.1)
+    np.testing.assert_array_equal(picture, reference['image'])
+    np.testing.assert_allclose(client.tool(), reference['tool'], atol=1e-12)
+    np.testing.assert_allclose(client.newest('joints').position, reference['joints'], atol=1e-12)
+    np.testing.assert_allclose(client.newest('info').k, reference['k'])
+    assert (client.newest('info').width, client.newest('info').height) == picture.shape[1::-1]
+
+
+# Pause, step, reset ------------------------------------------------------------------------------
+
+
+def test_step_is_exact_and_only_in_a_pause(client: Client) -> None:
+    answer = client.step(0.1)
+    assert (answer.success, answer.error_code) == (False, 501)
+    assert 'only while it is paused' in answer.message
+    client.pause(True)
+    first = stamp_ns(client.step(0.004).time)
+    client.forget()
+    assert stamp_ns(client.step(0.24).time) == first + 240 * MS
+    assert stamp_ns(client.step(1.0).time) == first + 1240 * MS
+    client.spin_until(
+        lambda: (
+            client.seen['tool']
+            and stamp_ns(client.newest('tool').header.stamp) == first + 1240 * MS
+        ),
+        'the state at the end of the step',
+    )
+    for bad in (0.0, -0.1, 60.5, math.nan, math.inf):
+        answer = client.step(bad)
+        assert (answer.success, answer.error_code) == (False, 501), bad
+        assert 'valid: in (0, 60]' in answer.message
+    assert stamp_ns(client.step(0.005).time) == first + 1244 * MS  # to the nearest physics step
+
+
+def test_episode_is_fixed_by_suite_seed_and_number(client: Client) -> None:
+    client.pause(True)
+    runs = []
+    for suite, seed, episode in (('push', 3, 1), ('reach', 3, 2), ('push', 3, 1)):
+        answer = client.reset(suite, seed, episode)
+        assert answer.success, answer.message
+        picture = client.step_and_look()
+        goals = [np.frombuffer(image.data, np.uint8) for image in answer.goal_images]
+        runs.append((goals, picture, answer))
+    first, other, again = runs
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert first[2].goal_poses == again[2].goal_poses
+    assert not np.array_equal(first[1], other[1])
+    answer = first[2]
+    assert (
+        len(answer.goal_images) == len(answer.gripper_closedness) == len(answer.steps_per_goal) == 1
+    )
+    assert answer.gripper_closedness[0] > 0.9
+    assert answer.goal_images[0].header.frame_id == 'exterior_camera_optical'
+    assert 'push the' in answer.instruction
+    status = client.newest('status')
+    assert (status.suite, status.seed, status.episode) == ('push', 3, 1)
+    assert (status.goal_count, status.success) == (1, False)
+    assert status.time_s == pytest.approx(0.1)
+    assert status.distance_m > 0.05
+
+
+def test_sub_goals_and_unknown_gripper_states_are_answered(client: Client) -> None:
+    answer = client.reset('pick_pictures', 1, 0)
+    assert answer.success, answer.message
+    assert len(answer.goal_images) == len(answer.goal_poses) == 3
+    assert all(math.isnan(value) for value in answer.gripper_closedness)
+    assert all(steps > 0 for steps in answer.steps_per_goal)
+    client.spin_until(
+        lambda: client.seen['status'] and client.newest('status').suite == 'pick_pictures',
+        'the status',
+    )
+    assert client.newest('status').goal_index == 2
+
+
+def test_unknown_suite_lists_the_valid_ones_and_changes_nothing(client: Client) -> None:
+    assert client.reset('reach', 1, 0).success
+    answer = client.reset('raech', 1, 0)
+    assert (answer.success, answer.error_code) == (False, 103)
+    for suite in ('reach', 'push', 'pick', 'pick_pictures', 'push_subgoals', 'push_far'):
+        assert suite in answer.message
+    assert client.reset('reach', -1, 0).error_code == 104
+    client.forget()
+    client.spin_until(lambda: client.seen['status'], 'a status')
+    assert client.newest('status').suite == 'reach'
+
+
+# What goes in ------------------------------------------------------------------------------------
+
+
+def test_arm_and_gripper_go_to_their_targets(client: Client) -> None:
+    client.spin_until(lambda: client.seen['tool'] and client.seen['joints'], 'the tool pose')
+    goal = client.tool() + [0.04, -0.05, -0.03]
+
+    def has_arrived() -> bool:
+        client.send(tuple(goal))
+        client.gripper.publish(Float64MultiArray(data=[1.0]))
+        fingers = client.newest('joints').position[-2:]
+        return bool(np.linalg.norm(client.tool() - goal) < 0.004 and max(fingers) < 0.002)
+
+    client.spin_until(has_arrived, 'the tool at its target and the fingers closed')
+    assert client.newest('status').message == ''
+
+
+@pytest.mark.parametrize(
+    ('kind', 'code', 'words'),
+    [('frame', 105, "valid: 'panda_link0'"), ('nan', 402, 'finite'), ('gripper', 107, '[0, 1]')],
+)
+def test_bad_command_is_refused_and_reported(
+    client: Client, kind: str, code: int, words: str
+) -> None:
+    client.spin_until(lambda: client.seen['tool'] and client.seen['joints'], 'the tool pose')
+    before = client.tool()
+
+    def is_reported() -> bool:
+        if kind == 'frame':
+            client.send((0.6, 0.2, 0.2), frame='camera')
+        elif kind == 'nan':
+            client.send((math.nan, 0.2, 0.2))
+        else:
+            client.gripper.publish(Float64MultiArray(data=[1.5]))
+        return bool(client.seen['status']) and client.newest('status').error_code == code
+
+    client.spin_until(is_reported, f'code {code} in the episode status')
+    assert words in client.newest('status').message
+    # A good command as a sentinel: had the bad one moved the arm, it would not be where it was.
+    client.forget()
+    client.spin_until(lambda: len(client.seen['tool']) > 10, 'half a second')
+    np.testing.assert_allclose(client.tool(), before, atol=1e-3)
+    client.spin_until(
+        lambda: (
+            client.send(tuple(before))
+            or (client.seen['status'] and client.newest('status').error_code == 0)
+        ),
+        'the report to end after a good command',
+    )
+
+
+def test_silence_is_said_within_a_second(client: Client) -> None:
+    client.spin_until(lambda: client.seen['tool'] and client.seen['status'], 'the tool pose')
+    assert client.newest('status').message == ''  # no command ever came: nothing to complain of
+    goal = tuple(client.tool() + [0.0, 0.35, 0.0])
+
+    def is_moving() -> bool:
+        client.send(goal)
+        return not client.newest('status').is_holding
+
+    client.spin_until(is_moving, 'the end of holding')
+    silent_since = time.monotonic()
+    client.spin_until(lambda: client.newest('status').error_code == 405, 'the stale command')
+    assert time.monotonic() - silent_since < 1.0
+    assert client.newest('status').is_holding
+    assert 'no command for 0.5 s' in client.newest('status').message
+    client.forget()
+    client.spin_until(lambda: len(client.seen['tool']) > 5, 'the tool at rest')
+    resting = client.tool()
+    assert np.linalg.norm(resting - goal) > 0.01  # it stopped on the way
+    client.forget()
+    client.spin_until(lambda: len(client.seen['tool']) > 10, 'more tool poses')
+    np.testing.assert_allclose(client.tool(), resting, atol=2e-3)
+
+
+_SENDER = """
+import rclpy
+from geometry_msgs.msg import PoseStamped
+rclpy.init()
+node = rclpy.create_node('sender')
+publisher = node.create_publisher(PoseStamped, '/target_pose', 1)
+message = PoseStamped()
+message.header.frame_id = 'panda_link0'
+message.pose.position.x, message.pose.position.z = 0.5, 0.3
+message.pose.orientation.x, message.pose.orientation.w = 1.0, 0.0
+node.create_timer(0.02, lambda: publisher.publish(message))
+rclpy.spin(node)
+"""
+
+
+def test_killed_sender_is_missed_within_a_second(client: Client) -> None:
+    sender = subprocess.Popen([sys.executable, '-c', _SENDER])
+    try:
+        client.spin_until(
+            lambda: client.seen['status'] and not client.newest('status').is_holding, 'its commands'
+        )
+        os.kill(sender.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        client.spin_until(lambda: client.newest('status').error_code == 405, 'the stale command')
+        assert time.monotonic() - killed < 1.0
+    finally:
+        sender.kill()
+        sender.wait(30)
+
+
+def test_no_motion_of_the_last_episode_leaks_into_the_next(client: Client) -> None:
+    client.pause(True)
+    assert client.reset('reach', 1, 0).success
+    start_of_first = client.step(0.004).time
+    client.send((0.7, -0.3, 0.15), stamp=stamp_ns(start_of_first))
+    client.gripper.publish(Float64MultiArray(data=[1.0]))
+    client.spin_until(
+        lambda: (
+            client.step(0.1) and client.newest('status') and not client.newest('status').is_holding
+        ),
+        'the old target taken',
+    )
+    old = stamp_ns(client.step(0.1).time)
+    answer = client.reset('reach', 1, 1)
+    assert answer.success
+    client.step_and_look()
+    start = client.tool()
+    client.send((0.7, -0.3, 0.15), stamp=old)  # sent before the reset, arrives after it
+    client.gripper.publish(Float64MultiArray(data=[1.0]))
+    client.forget()
+    client.spin_until(
+        lambda: client.step(0.1) and _ignored(client) >= 2,
+        'both late commands ignored',
+        timeout_s=60.0,
+    )
+    np.testing.assert_allclose(client.tool(), start, atol=1e-3)
+    assert min(client.newest('joints').position[-2:]) > 0.035
+    assert client.newest('status').is_holding
+    # A new one is obeyed.
+    now = stamp_ns(client.step(0.004).time)
+    client.send(tuple(start + [0.0, 0.0, 0.02]), stamp=now)
+    client.spin_until(
+        lambda: client.step(0.1) and client.tool()[2] > start[2] + 0.01, 'the new target'
+    )
+
+
+def _ignored(client: Client) -> int:
+    if not client.seen['diagnostics']:
+        return 0
+    values = {v.key: v.value for v in client.newest('diagnostics').status[0].values}
+    return int(values['commands_ignored_after_reset'])
+
+
+# Health ------------------------------------------------------------------------------------------
+
+
+def test_diagnostics_state_renderer_and_speed(client: Client) -> None:
+    client.spin_until(lambda: client.seen['diagnostics'], 'diagnostics')
+    status = client.newest('diagnostics').status[0]
+    values = {v.key: v.value for v in status.values}
+    assert status.name == 'sim_bridge: simulation'
+    assert values['renderer'] in ('osmesa', 'egl')
+    assert float(values['realtime_factor']) > 0.0
+    assert float(values['realtime_factor_asked']) == 1.0
+
+
+def test_dead_simulation_is_stated_and_ends_the_process() -> None:
+    prelude = (
+        'from wm_planner_sim.tabletop import TabletopSim\n'
+        'good = TabletopSim.advance\n'
+        'def advance(self, duration_s):\n'
+        '    assert self.time_ns < 2_000_000_000, "physics broke"\n'
+        '    good(self, duration_s)\n'
+        'TabletopSim.advance = advance'
+    )
+    with NodeProcess(MODULE, 'sim_bridge', prelude=prelude) as process:
+        process.wait_for_output('tabletop runs', 120.0)
+        client = Client()
+        client.spin_until(lambda: client.newest('status').error_code == 901, 'the failure')
+        assert 'physics broke' in client.newest('status').message
+        assert process.wait() == 1
+        assert 'the simulation died' in process.output
+        assert client.newest('status').failed
+        levels = [s.level for m in client.seen['diagnostics'] for s in m.status]
+        client.close()
+    assert levels[-1] in (DiagnosticStatus.ERROR, DiagnosticStatus.OK)
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'words'),
+    [
+        ({'realtime_factor': -1.0}, 'realtime_factor is -1.0; valid'),
+        ({'exterior_rate': 5.0}, "unknown parameter 'exterior_rate'"),
+    ],
+)
+def test_bad_parameter_ends_the_process_with_the_valid_values(
+    parameters: dict[str, Any], words: str
+) -> None:
+    with NodeProcess(MODULE, 'sim_bridge', **parameters) as process:
+        assert process.wait(60) == 2
+        assert words in process.output
