@@ -31,7 +31,7 @@ def message_class(type_name: str) -> type:
     package, _, name = type_name.partition('/msg/')
     try:
         return getattr(importlib.import_module(f'{package}.msg'), name)  # type: ignore[no-any-return]
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError) as error:  # TypeError: no package name
         raise RecorderError(
             f'{type_name} cannot be imported ({error}); valid: types of installed packages.'
         ) from error
