@@ -26,6 +26,7 @@ PLANNING_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         'num_elites': 25,
         'num_iterations': 4,
         'horizon': 3,
+        'init_std_scale': 0.5,
     },
     'objective': {'name': 'mse', 'step_weight': 0.5},
 }
@@ -43,7 +44,7 @@ class TabletopWorldModel:
         self._card = card
         self._device = device
         low = torch.tensor(card.action_spec.low.tolist(), dtype=torch.float32, device=device)
-        high = torch.as_tensor(card.action_spec.high, dtype=torch.float32, device=device)
+        high = torch.tensor(card.action_spec.high.tolist(), dtype=torch.float32, device=device)
         self._middle, self._half_range = (low + high) / 2.0, (high - low) / 2.0
 
     @classmethod
