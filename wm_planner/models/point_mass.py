@@ -53,9 +53,7 @@ class PointMassConfig:
         0.1, 'distance that moves the latent by one unit [m]', low=0.001, high=10.0
     )
     yaw_weight: float = parameter(0.3, 'latent units of a yaw of 1 rad', low=0.0, high=10.0)
-    gripper_weight: float = parameter(
-        0.3, 'latent units from open to closed', low=0.0, high=10.0
-    )
+    gripper_weight: float = parameter(0.3, 'latent units from open to closed', low=0.0, high=10.0)
 
     def __post_init__(self) -> None:
         validate(self)

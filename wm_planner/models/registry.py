@@ -74,9 +74,7 @@ MODELS: Registry[ModelEntry] = Registry(
 )
 
 
-def load_model(
-    name: str, settings: Mapping[str, Any] = NO_SETTINGS, *, device: Any
-) -> WorldModel:
+def load_model(name: str, settings: Mapping[str, Any] = NO_SETTINGS, *, device: Any) -> WorldModel:
     """Return the world model ``name``, made on the calling thread, which is to be its only user.
 
     Raises UnknownNameError, InvalidParameterError for a setting, or what loading raises

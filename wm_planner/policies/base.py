@@ -18,6 +18,7 @@ from wm_planner.core.types import (
     Plan,
     PlanDiagnostics,
     StopReason,
+    check_image,
 )
 
 
@@ -57,7 +58,8 @@ class OneStepPolicy(abc.ABC):
         self._rng = np.random.default_rng(self._seed)
 
     def prepare_goal(self, goal: Goal) -> None:
-        """Accept any goal: a Goal has checked its picture already."""
+        """Take any picture; raises InvalidImageError for what is none."""
+        check_image(goal.image, f'goal {goal.goal_id!r} image')
 
     def plan(
         self,

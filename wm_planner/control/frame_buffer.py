@@ -1,0 +1,347 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""FrameBuffer: what arrived, in the order in which it was acquired."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass, field
+import math
+import threading
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from wm_planner.core.config import parameter, validate
+from wm_planner.core.errors import (
+    ClockJumpError,
+    FutureStampError,
+    GapError,
+    InvalidParameterError,
+    StaleDataError,
+)
+from wm_planner.core.types import Image, NotReady, Observation, RobotState, check_image
+
+ItemT = TypeVar('ItemT')
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameBufferConfig:
+    """How much is kept, and how old or uneven it may be. Ages are on the ROS clock."""
+
+    capacity_frames: int = parameter(
+        8, 'frames kept, counted one step interval apart', low=1, high=64, read_only=True
+    )
+    step_interval_s: float = parameter(
+        0.25,
+        "time between the frames of an observation [s]: the world model's step",
+        low=0.01,
+        high=10.0,
+        read_only=True,
+    )
+    interval_tolerance_s: float = parameter(
+        0.06, 'how far from its place a context frame may be [s]', low=0.001, high=5.0
+    )
+    max_image_age_s: float = parameter(0.6, 'age at which frames are stale [s]', low=0.01)
+    max_state_age_s: float = parameter(0.3, 'age at which robot states are stale [s]', low=0.01)
+    max_state_skew_s: float = parameter(
+        0.1, 'how far in time the state of a frame may be from it [s]', low=0.001
+    )
+    max_future_s: float = parameter(
+        0.2, 'how far ahead of the clock a stamp may be [s]', low=0.0, high=10.0
+    )
+    clock_jump_s: float = parameter(
+        0.2, 'backward step of the clock that counts as a jump [s]', low=0.001, high=60.0
+    )
+    stream_timeout_s: float = parameter(
+        0.75,
+        'wall time without an arrival after which a stream is stale even though the ROS clock '
+        'stands still, as it does when a simulator was killed [s]',
+        low=0.05,
+        high=60.0,
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+        if not self.interval_tolerance_s < self.step_interval_s / 2.0:
+            raise InvalidParameterError(
+                f'interval_tolerance_s is {self.interval_tolerance_s:g}; valid: less than half of '
+                f'step_interval_s = {self.step_interval_s:g}, so that no frame serves two places.'
+            )
+
+
+@dataclass
+class _Stream(Generic[ItemT]):
+    """Stamped items, oldest first, no two with the same stamp."""
+
+    what: str
+    stamps_ns: list[int] = field(default_factory=list)
+    items: list[ItemT] = field(default_factory=list)
+    arrival_monotonic_ns: int | None = None
+
+    def insert(self, stamp_ns: int, item: ItemT, *, keep_ns: int) -> None:
+        """Put an item in its place; drop duplicates and what is older than ``keep_ns``."""
+        index = bisect.bisect_left(self.stamps_ns, stamp_ns)
+        if index < len(self.stamps_ns) and self.stamps_ns[index] == stamp_ns:
+            return
+        self.stamps_ns.insert(index, stamp_ns)
+        self.items.insert(index, item)
+        first = bisect.bisect_left(self.stamps_ns, self.stamps_ns[-1] - keep_ns)
+        del self.stamps_ns[:first], self.items[:first]
+
+    def nearest(self, stamp_ns: int) -> int:
+        """Return the index of the item nearest in time; the stream must not be empty."""
+        index = bisect.bisect_left(self.stamps_ns, stamp_ns)
+        around = range(max(index - 1, 0), min(index + 1, len(self.stamps_ns)))
+        return min(around, key=lambda i: abs(self.stamps_ns[i] - stamp_ns))
+
+    def age_s(self, now_ns: int) -> float:
+        """Return the age of the newest item, NaN when there is none."""
+        return (now_ns - self.stamps_ns[-1]) * 1e-9 if self.stamps_ns else math.nan
+
+    def clear(self) -> None:
+        """Forget all items, and that any arrived."""
+        self.stamps_ns.clear()
+        self.items.clear()
+        self.arrival_monotonic_ns = None
+
+
+class FrameBuffer:
+    """Keeps the last frames and robot states and makes observations of them.
+
+    Late items are put in their place, duplicates dropped, stamps from the future refused. Nothing
+    is made up: a frame that is missing, old or without a state of its time is a NotReady that says
+    which. When ``now_ns`` goes back by ``clock_jump_s`` (a simulator was restarted, a bag looped)
+    all is forgotten and ``epoch`` grows by one.
+
+    Thread-safe: one lock, held for microseconds; images are not copied under it.
+    """
+
+    def __init__(self, config: FrameBufferConfig, *, context_frames: int) -> None:
+        if not 1 <= context_frames <= config.capacity_frames:
+            raise InvalidParameterError(
+                f'the planner needs {context_frames} context frames and capacity_frames is '
+                f'{config.capacity_frames}; valid: 1 <= context_frames <= capacity_frames.'
+            )
+        self._config = config
+        self._context_frames = context_frames
+        self._step_ns = _ns(config.step_interval_s)
+        self._keep_ns = (config.capacity_frames - 1) * self._step_ns + _ns(
+            config.interval_tolerance_s + config.max_state_skew_s
+        )
+        self._lock = threading.Lock()
+        self._images: _Stream[Image] = _Stream('frame')
+        self._states: _Stream[RobotState] = _Stream('robot state')
+        self._last_now_ns: int | None = None
+        self._last_monotonic_ns = 0
+        self._epoch = 0
+        self._jump: ClockJumpError | None = None  # until both streams are back
+
+    @property
+    def epoch(self) -> int:
+        """Return how often the clock has jumped back."""
+        return self._epoch
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def push_image(self, stamp_ns: int, image: Image, *, now_ns: int, monotonic_ns: int) -> None:
+        """Add a frame uint8 [H, W, 3] acquired at ``stamp_ns``.
+
+        Raises InvalidImageError, FutureStampError (the frame is refused), or ClockJumpError (the
+        buffer was cleared; the next frame is the first of the new time).
+        """
+        checked = check_image(image, 'frame')
+        with self._lock:
+            self._push(self._images, stamp_ns, checked, now_ns, monotonic_ns)
+
+    def push_state(self, state: RobotState, *, now_ns: int, monotonic_ns: int) -> None:
+        """Add a robot state. Raises FutureStampError or ClockJumpError as ``push_image`` does."""
+        with self._lock:
+            self._push(self._states, state.stamp_ns, state, now_ns, monotonic_ns)
+
+    def clear(self) -> None:
+        """Forget all frames and states."""
+        with self._lock:
+            self._images.clear()
+            self._states.clear()
+            self._jump = None
+
+    def _push(
+        self, stream: _Stream[ItemT], stamp_ns: int, item: ItemT, now_ns: int, monotonic_ns: int
+    ) -> None:
+        jump = self._watch_clock(now_ns, monotonic_ns)
+        if jump is not None:
+            raise jump
+        ahead_s = (stamp_ns - now_ns) * 1e-9
+        if ahead_s > self._config.max_future_s:
+            raise FutureStampError(
+                f'{stream.what} is stamped {ahead_s:.3f} s ahead of the clock; valid: at most '
+                f'{self._config.max_future_s:g} s. Do both machines, or /clock, agree on the time?'
+            )
+        stream.arrival_monotonic_ns = monotonic_ns
+        stream.insert(stamp_ns, item, keep_ns=self._keep_ns)
+
+    def _watch_clock(self, now_ns: int, monotonic_ns: int) -> ClockJumpError | None:
+        """Clear everything and return the error if the clock went back since the last call."""
+        last_ns = self._last_now_ns
+        if last_ns is not None and monotonic_ns < self._last_monotonic_ns:
+            return None  # the caller read its clocks before another thread did and came in later
+        self._last_now_ns, self._last_monotonic_ns = now_ns, monotonic_ns
+        if last_ns is None or last_ns - now_ns < _ns(self._config.clock_jump_s):
+            return None
+        self._images.clear()
+        self._states.clear()
+        self._epoch += 1
+        self._jump = ClockJumpError(
+            f'the clock went back by {(last_ns - now_ns) * 1e-9:.3f} s; all frames and states from '
+            'before were dropped.'
+        )
+        return self._jump
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def latest_image(self) -> tuple[int, Image] | None:
+        """Return stamp and picture of the newest frame, however old."""
+        with self._lock:
+            if not self._images.items:
+                return None
+            return self._images.stamps_ns[-1], self._images.items[-1]
+
+    def latest_state(self) -> RobotState | None:
+        """Return the newest robot state, however old."""
+        with self._lock:
+            return self._states.items[-1] if self._states.items else None
+
+    def image_age_s(self, now_ns: int) -> float:
+        """Return the age of the newest frame [s], NaN when none."""
+        with self._lock:
+            return self._images.age_s(now_ns)
+
+    def state_age_s(self, now_ns: int) -> float:
+        """Return the age of the newest robot state [s], NaN when none."""
+        with self._lock:
+            return self._states.age_s(now_ns)
+
+    def freshness(self, now_ns: int, monotonic_ns: int) -> NotReady | None:
+        """Return None if both streams are alive and fresh, else what is wrong with one of them."""
+        with self._lock:
+            return self._freshness(now_ns, monotonic_ns)
+
+    def state_freshness(self, now_ns: int, monotonic_ns: int) -> NotReady | None:
+        """Return None if the robot states alone are alive and fresh, else what is wrong."""
+        with self._lock:
+            self._watch_clock(now_ns, monotonic_ns)
+            return self._stream_freshness(
+                self._states, self._config.max_state_age_s, now_ns, monotonic_ns
+            )
+
+    def snapshot(
+        self, now_ns: int, monotonic_ns: int, *, not_before_ns: int = 0
+    ) -> Observation | NotReady:
+        """Return T = context_frames frames one step interval apart, newest last, with their states.
+
+        The newest frame must have been acquired at ``not_before_ns`` or later.
+        """
+        with self._lock:
+            problem = self._freshness(now_ns, monotonic_ns)
+            if problem is not None:
+                return problem
+            if self._images.stamps_ns[-1] < not_before_ns:
+                return NotReady.no_data('no frame has been acquired since the last step ended.')
+            frames = self._context()
+            if isinstance(frames, NotReady):
+                return frames
+            states = self._states_at([self._images.stamps_ns[i] for i in frames])
+            if isinstance(states, NotReady):
+                return states
+            stamps = tuple(self._images.stamps_ns[i] for i in frames)
+            images = [self._images.items[i] for i in frames]
+        if len({image.shape for image in images}) > 1:
+            return NotReady(error=GapError('the size of the frames changed inside the context.'))
+        return Observation(images=_stack(images), image_stamps_ns=stamps, states=states)
+
+    def _freshness(self, now_ns: int, monotonic_ns: int) -> NotReady | None:
+        self._watch_clock(now_ns, monotonic_ns)
+        config = self._config
+        for problem in (
+            self._stream_freshness(self._images, config.max_image_age_s, now_ns, monotonic_ns),
+            self._stream_freshness(self._states, config.max_state_age_s, now_ns, monotonic_ns),
+        ):
+            if problem is not None:
+                return problem
+        self._jump = None
+        return None
+
+    def _stream_freshness(
+        self, stream: _Stream[ItemT], max_age_s: float, now_ns: int, monotonic_ns: int
+    ) -> NotReady | None:
+        if stream.arrival_monotonic_ns is None:
+            if self._jump is not None:
+                return NotReady(error=self._jump)
+            return NotReady.no_data(f'no {stream.what} has arrived yet.')
+        silence_s = (monotonic_ns - stream.arrival_monotonic_ns) * 1e-9
+        if silence_s > self._config.stream_timeout_s:
+            return NotReady.stale(
+                f'no {stream.what} has arrived for {silence_s:.2f} s of wall time; valid: one '
+                f'every {self._config.stream_timeout_s:g} s. Has its sender stopped?'
+            )
+        age_s = stream.age_s(now_ns)
+        if age_s > max_age_s:
+            return NotReady.stale(
+                f'the newest {stream.what} is {age_s:.2f} s old; valid: at most {max_age_s:g} s.'
+            )
+        return None
+
+    def _context(self) -> list[int] | NotReady:
+        """Return the indices of the context frames, oldest first."""
+        stamps = self._images.stamps_ns
+        tolerance_ns = _ns(self._config.interval_tolerance_s)
+        found = []
+        for steps_back in reversed(range(self._context_frames)):
+            wanted_ns = stamps[-1] - steps_back * self._step_ns
+            index = self._images.nearest(wanted_ns)
+            if abs(stamps[index] - wanted_ns) <= tolerance_ns:
+                found.append(index)
+                continue
+            if stamps[0] > wanted_ns:
+                return NotReady.no_data(
+                    f'frames reach back {(stamps[-1] - stamps[0]) * 1e-9:.2f} s; the planner needs '
+                    f'{(self._context_frames - 1) * self._config.step_interval_s:.2f} s.'
+                )
+            return NotReady(
+                error=GapError(
+                    f'no frame within {self._config.interval_tolerance_s:g} s of the place '
+                    f'{steps_back * self._config.step_interval_s:.2f} s before the newest; '
+                    'frames were lost.'
+                )
+            )
+        return found
+
+    def _states_at(self, stamps_ns: list[int]) -> tuple[RobotState, ...] | NotReady:
+        """Return the robot state nearest to each stamp."""
+        limit_ns = _ns(self._config.max_state_skew_s)
+        found = []
+        for stamp_ns in stamps_ns:
+            state = self._states.items[self._states.nearest(stamp_ns)]
+            skew_ns = stamp_ns - state.stamp_ns
+            if abs(skew_ns) > limit_ns:
+                text = (
+                    f'the robot state nearest to a frame is {abs(skew_ns) * 1e-9:.3f} s away; '
+                    f'valid: at most {self._config.max_state_skew_s:g} s.'
+                )
+                is_behind = state is self._states.items[-1]
+                error = StaleDataError(text) if is_behind else GapError(text)
+                return NotReady(error=error)
+            found.append(state)
+        return tuple(found)
+
+
+def _stack(images: list[Image]) -> Image:
+    """Return [T, H, W, 3], read-only so that the Observation need not copy it again."""
+    stacked = images[0][np.newaxis] if len(images) == 1 else np.stack(images)
+    stacked.flags.writeable = False
+    return stacked
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)

@@ -1,0 +1,136 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Outlet: the one place where setpoints leave, through the safety filter, to the sink."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+import logging
+
+import numpy as np
+
+from wm_planner.control.safety import SafetyFilter
+from wm_planner.core.errors import DriverError, SafetyError, WmPlannerError
+from wm_planner.core.geometry import rotation_angle
+from wm_planner.core.protocols import CommandSink
+from wm_planner.core.types import ArmCommand, RobotState
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """What became of one tick's setpoint.
+
+    ``command`` is what went out, None = nothing did. ``refusal`` is why the setpoint that was due
+    did not pass (a hold may have gone out in its place), ``fault`` what the sink raised.
+    """
+
+    command: ArmCommand | None = None
+    refusal: SafetyError | None = None
+    fault: WmPlannerError | None = None
+
+
+class Outlet:
+    """Sends the setpoint that is due, or else the one to hold.
+
+    What is held is the last setpoint, so that stopping is smooth, needs no measurement and keeps
+    the grip on an object; where there is none yet (motion was just enabled), or somebody moved the
+    arm more than a step away from it, it is the measured pose. The gripper always keeps the last
+    closedness that was commanded: the measured one would hold an object with no force.
+
+    Closed at first, when nothing is sent. One thread at a time (the controller's lock).
+    """
+
+    def __init__(self, safety: SafetyFilter, sink: CommandSink) -> None:
+        self._safety = safety
+        self._sink = sink
+        self._is_open = False
+        self._setpoint: ArmCommand | None = None  # last sent since it was opened
+        self._hold_target: ArmCommand | None = None
+        self._is_released = False
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether setpoints may leave."""
+        return self._is_open
+
+    @property
+    def setpoint(self) -> ArmCommand | None:
+        """Return what was sent last since it was opened."""
+        return self._setpoint
+
+    def open(self) -> None:
+        """Let setpoints leave, beginning at the measured pose."""
+        self._forget()
+        self._is_open = True
+
+    def close(self) -> None:
+        """Tell the sink to hold and let nothing leave any more."""
+        self._forget()
+        self._is_open = False
+        self._sink.hold()
+
+    def hold_measured(self, state: RobotState | None) -> None:
+        """Hold where the arm is, and tell the sink so, whether or not the state is known."""
+        if self._is_open and state is not None:
+            self._hold_target = self._here(state)
+        self._sink.hold()
+
+    def release(self) -> None:
+        """Leave it to the sink to hold, because nothing can be vetted; sends nothing."""
+        if self._is_open and not self._is_released:
+            self._is_released = True
+            self._sink.hold()
+
+    def send(self, due: ArmCommand | None, state: RobotState, now_ns: int) -> Sent:
+        """Send ``due``, or the setpoint to hold where that is None or refused."""
+        if not self._is_open:
+            return Sent()
+        refusal: SafetyError | None = None
+        if due is not None:
+            verdict = self._safety.apply(due.restamped(now_ns), state, now_ns)
+            if verdict.command is not None:
+                sent = self._put(verdict.command, None)
+                self._hold_target = self._setpoint
+                return sent
+            refusal = verdict.error
+        if self._hold_target is None or self._is_displaced(self._hold_target, state):
+            self._hold_target = self._here(state)
+        verdict = self._safety.apply(self._hold_target.restamped(now_ns), state, now_ns)
+        if verdict.command is None:
+            self.release()
+            return Sent(refusal=refusal or verdict.error)
+        return self._put(verdict.command, refusal)
+
+    def _put(self, command: ArmCommand, refusal: SafetyError | None) -> Sent:
+        try:
+            self._setpoint = self._sink.send(command)
+        except Exception as error:  # whatever a driver raises stops the arm, not the node
+            _logger.exception('the sink raised')
+            fault = (
+                error
+                if isinstance(error, WmPlannerError)
+                else DriverError(f'the sink raised {type(error).__name__}: {error}')
+            )
+            return Sent(refusal=refusal, fault=fault)
+        self._is_released = False
+        return Sent(command=self._setpoint, refusal=refusal)
+
+    def _is_displaced(self, target: ArmCommand, state: RobotState) -> bool:
+        """Return whether the arm is further from what it should hold than it can get by itself."""
+        limits = self._safety.limits
+        distance = float(np.linalg.norm(target.position_m - state.position_m))
+        angle = float(rotation_angle(target.quaternion_xyzw, state.quaternion_xyzw))
+        return distance > limits.max_step_m or angle > limits.max_step_rad
+
+    def _here(self, state: RobotState) -> ArmCommand:
+        command = ArmCommand.hold_at(state)
+        if self._setpoint is None:
+            return command
+        return replace(command, gripper_closedness=self._setpoint.gripper_closedness)
+
+    def _forget(self) -> None:
+        self._setpoint = self._hold_target = None
+        self._is_released = False
+        self._safety.reset()

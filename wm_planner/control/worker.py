@@ -1,0 +1,276 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""PlanningWorker: the one thread that loads, warms up and calls the planner."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+import logging
+import threading
+import time
+from typing import Protocol, runtime_checkable
+
+from wm_planner.core.errors import (
+    PlannerFailedError,
+    PlannerTimeoutError,
+    WmPlannerError,
+)
+from wm_planner.core.protocols import Planner
+from wm_planner.core.types import ActionSpec, Goal, Observation, Plan
+
+_logger = logging.getLogger(__name__)
+
+GoalDone = Callable[[WmPlannerError | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """One plan to make; ``request_id`` tells an answer from that to an earlier request."""
+
+    observation: Observation
+    goal: Goal
+    deadline_s: float | None
+    executed_steps: int
+    request_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanOutcome:
+    """The answer to a request: a plan, or why there is none."""
+
+    request: PlanRequest
+    plan: Plan | None
+    error: WmPlannerError | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerInfo:
+    """What is known of a planner once it is loaded."""
+
+    action_spec: ActionSpec
+    context_frames: int
+    goal_tolerance: float
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A planner that can be told from another thread to return what it has."""
+
+    def request_stop(self) -> None:
+        """Let the plan in progress return soon; any thread."""
+
+
+class PlanningWorker:
+    """Owns the planning thread; nothing else ever touches the planner.
+
+    One thread, because compiled CUDA graphs only run on the thread that made them, and because a
+    plan in a callback would starve the node. Mailboxes are latest-wins both ways: a request
+    replaces one that has not been begun, an outcome one that has not been polled. Goals are
+    encoded in order, before the next plan.
+
+    All methods may be called from any thread and none but ``start`` and ``stop`` waits.
+    """
+
+    def __init__(
+        self,
+        make_planner: Callable[[], Planner],
+        *,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._make_planner = make_planner
+        self._monotonic_ns = monotonic_ns
+        self._wake = threading.Condition()  # guards everything below
+        self._request: PlanRequest | None = None
+        self._outcome: PlanOutcome | None = None
+        self._goals: deque[tuple[Goal, GoalDone]] = deque()
+        self._reset_wanted = False
+        self._stop_wanted = False
+        self._busy_since_ns: int | None = None
+        self._planner: Planner | None = None
+        self._info: PlannerInfo | None = None
+        self._start_error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name='planning', daemon=True)
+
+    def start(self, timeout_s: float) -> PlannerInfo:
+        """Start the thread and return once the factory is done there.
+
+        Raises what the factory raised, or PlannerTimeoutError after ``timeout_s``.
+        """
+        self._thread.start()
+        with self._wake:
+            self._wake.wait_for(lambda: self._info or self._start_error, timeout_s)
+            if self._start_error is not None:
+                raise self._start_error
+            if self._info is None:
+                self._stop_wanted = True
+                raise PlannerTimeoutError(
+                    f'the planner was not loaded within {timeout_s:g} s; valid: a longer time to '
+                    'load, or a smaller model.'
+                )
+            return self._info
+
+    def prepare_goal(self, goal: Goal, done: GoalDone) -> None:
+        """Check and encode ``goal`` on the planning thread, then call ``done`` there.
+
+        ``done(None)`` on success, else with the error; it is called exactly once, from the caller's
+        thread if the worker has stopped.
+        """
+        with self._wake:
+            is_open = self._thread.is_alive() and not self._stop_wanted
+            if is_open:
+                self._goals.append((goal, done))
+                self._wake.notify_all()
+        if not is_open:
+            done(_stopped_error())
+
+    def submit(self, request: PlanRequest) -> None:
+        """Ask for a plan; replaces a request that has not been begun."""
+        with self._wake:
+            self._request = request
+            self._wake.notify_all()
+
+    def poll(self) -> PlanOutcome | None:
+        """Take the latest outcome, or return None."""
+        with self._wake:
+            outcome, self._outcome = self._outcome, None
+            return outcome
+
+    def reset_planner(self) -> None:
+        """Have the planner reset before whatever it does next; drop a request not begun."""
+        with self._wake:
+            self._request = None
+            self._reset_wanted = True
+            self._wake.notify_all()
+
+    def busy_since_ns(self) -> int | None:
+        """Return the monotonic time at which the present plan or goal was begun, None when idle."""
+        with self._wake:
+            return self._busy_since_ns
+
+    def is_alive(self) -> bool:
+        """Return whether the thread runs."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Stop the thread; return False if it is still in a plan after ``timeout_s``.
+
+        The thread is a daemon: one that hangs does not keep the process from ending.
+        """
+        with self._wake:
+            self._stop_wanted = True
+            planner = self._planner
+            self._wake.notify_all()
+        if isinstance(planner, Interruptible):
+            planner.request_stop()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    # -- on the planning thread ------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            planner = self._make_planner()
+            info = PlannerInfo(
+                action_spec=planner.action_spec,
+                context_frames=planner.context_frames,
+                goal_tolerance=planner.goal_tolerance,
+            )
+        except Exception as error:  # raised again by start(), on the thread that waits there
+            with self._wake:
+                self._start_error = error
+                self._wake.notify_all()
+            return
+        with self._wake:
+            self._planner, self._info = planner, info
+            self._wake.notify_all()
+        try:
+            while self._work_once(planner):
+                pass
+        finally:
+            with self._wake:
+                self._planner = None
+                self._stop_wanted = True
+                unfinished = list(self._goals)
+                self._goals.clear()
+            for _, done in unfinished:
+                _call(done, _stopped_error())
+
+    def _work_once(self, planner: Planner) -> bool:
+        """Wait for one job and do it; return False when told to stop."""
+        with self._wake:
+            self._wake.wait_for(
+                lambda: self._stop_wanted or self._reset_wanted or self._goals or self._request
+            )
+            if self._stop_wanted:
+                return False
+            is_reset, self._reset_wanted = self._reset_wanted, False
+            goal_job = self._goals.popleft() if self._goals else None
+            request = None
+            if goal_job is None:
+                request, self._request = self._request, None
+            self._busy_since_ns = self._monotonic_ns()
+        try:
+            error = _attempt(planner.reset) if is_reset else None
+            if goal_job is not None:
+                goal, done = goal_job
+                _call(done, error or _attempt(lambda: planner.prepare_goal(goal)))
+            elif request is not None:
+                outcome = _answer(planner, request) if error is None else _no_plan(request, error)
+                with self._wake:
+                    self._outcome = outcome
+        finally:
+            with self._wake:
+                self._busy_since_ns = None
+        return True
+
+
+def _attempt(action: Callable[[], None]) -> WmPlannerError | None:
+    """Run a planner's method; return what it raised as an error of this package."""
+    try:
+        action()
+    except WmPlannerError as error:
+        return error
+    except Exception as error:  # a planner may raise anything; the thread must live on
+        _logger.exception('the planner raised')
+        return PlannerFailedError(f'the planner raised {type(error).__name__}: {error}')
+    return None
+
+
+def _answer(planner: Planner, request: PlanRequest) -> PlanOutcome:
+    plan: object = None
+
+    def run() -> None:
+        nonlocal plan
+        plan = planner.plan(
+            request.observation,
+            request.goal,
+            deadline_s=request.deadline_s,
+            executed_steps=request.executed_steps,
+        )
+
+    error = _attempt(run)
+    if error is not None:
+        return _no_plan(request, error)
+    if not isinstance(plan, Plan):
+        return _no_plan(
+            request, PlannerFailedError(f'the planner returned {type(plan).__name__}; valid: Plan.')
+        )
+    return PlanOutcome(request=request, plan=plan, error=None)
+
+
+def _no_plan(request: PlanRequest, error: WmPlannerError) -> PlanOutcome:
+    return PlanOutcome(request=request, plan=None, error=error)
+
+
+def _call(done: GoalDone, error: WmPlannerError | None) -> None:
+    try:
+        done(error)
+    except Exception:  # a caller's mistake must not end the planning thread
+        _logger.exception('the callback of prepare_goal raised')
+
+
+def _stopped_error() -> PlannerFailedError:
+    return PlannerFailedError('the planning thread has stopped; valid: while the node is active.')
