@@ -7,7 +7,7 @@ Pure functions over plain numbers. Absence is a value: no numbers give None, nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 import math
 
@@ -24,8 +24,11 @@ class Interval:
     low: float
     high: float
 
-    def __contains__(self, rate: float) -> bool:
-        return self.low <= rate <= self.high
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.low, self.high))
+
+    def __contains__(self, rate: object) -> bool:
+        return isinstance(rate, float | int) and self.low <= rate <= self.high
 
     def overlaps(self, other: Interval) -> bool:
         """Return whether the two intervals share a rate."""

@@ -88,9 +88,7 @@ def draw_strip(rows: Sequence[StripRow], path: Path, *, title: str, caption: str
             box = (left / width, (top - row_head - panel) / height, panel / width, panel / height)
             _draw_panel(figure, box, moment, label, colour, is_goal=is_goal)
     if caption:
-        figure.text(
-            margin / width, 0.2 / height, caption, size=11.5, color=_MUTED, va='center'
-        )
+        figure.text(margin / width, 0.2 / height, caption, size=11.5, color=_MUTED, va='center')
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.print_png(str(path))
     return path
@@ -99,7 +97,9 @@ def draw_strip(rows: Sequence[StripRow], path: Path, *, title: str, caption: str
 def _draw_heading(figure: Figure, row: StripRow, left: float, y: float, right: float) -> None:
     figure.text(left, y, row.title, size=15, weight='bold', color=_INK, va='center')
     colour = _GOOD if row.reached else _BAD
-    figure.text(right, y, row.verdict, size=15, weight='bold', color=colour, va='center', ha='right')
+    figure.text(
+        right, y, row.verdict, size=15, weight='bold', color=colour, va='center', ha='right'
+    )
 
 
 def _draw_panel(

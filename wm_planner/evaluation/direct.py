@@ -1,0 +1,281 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""DirectRunner: planner and simulator in one process, without time passing in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+import logging
+import math
+import time
+
+import numpy as np
+
+from wm_planner.control.safety import SafetyConfig, SafetyFilter
+from wm_planner.core.actions import action_to_command
+from wm_planner.core.errors import (
+    SafetyError,
+    SimulatorError,
+    WmPlannerError,
+    as_wm_planner_error,
+)
+from wm_planner.core.paths import robot_profile_file
+from wm_planner.core.profile import RobotProfile
+from wm_planner.core.protocols import Environment, Planner
+from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Observation, Plan
+from wm_planner.evaluation.environments import (
+    KnowsSubGoals,
+    Scored,
+    SuiteName,
+    open_environment,
+)
+from wm_planner.evaluation.records import EpisodeRecord, RunReport
+from wm_planner.evaluation.runner import (
+    EvaluationConfig,
+    RunRequest,
+    Seedable,
+    episode_seed,
+    sweep,
+)
+from wm_planner.evaluation.settings import PlannerChoice
+from wm_planner.factory import make_planner
+
+_logger = logging.getLogger(__name__)
+
+
+class _EpisodeOver(Exception):
+    """The episode ends here and has failed; never leaves this module."""
+
+    def __init__(self, termination: str, error: WmPlannerError) -> None:
+        super().__init__(str(error))
+        self.termination = termination
+        self.error = error
+
+
+@dataclass(kw_only=True)
+class _Tally:
+    """What the episode that is running has come to so far."""
+
+    observation: Observation
+    success: bool = False
+    distance_m: float | None = None
+    steps: int = 0
+    executed_steps: int = 0  # of the previous plan: the shift of the warm start
+    plan_ms: list[float] = field(default_factory=list)
+    goal_energies: list[float] = field(default_factory=list)
+    cost: float = 0.0
+    clamped: int = 0
+    refused: int = 0
+    refused_in_a_row: int = 0
+
+
+class DirectRunner:
+    """Planner and simulator in one process, one after the other: blocking and quasi-static.
+
+    observation -> ``plan`` -> first action as an absolute target from the observed state -> safety
+    filter -> one step of the simulator -> observation. The schedule is fixed: each goal gets
+    exactly its ``steps_per_goal`` and nothing stops early, so success means *staying* there. A
+    command that the filter refuses becomes a hold for that step and is counted.
+
+    A planner that can be seeded gets ``episode_seed`` before each episode. Not thread-safe.
+    """
+
+    def __init__(
+        self,
+        *,
+        environment: Environment,
+        suite: SuiteName,
+        planner: Planner,
+        safety: SafetyFilter,
+        planner_name: str,
+        model_name: str,
+        config: EvaluationConfig,
+    ) -> None:
+        self._environment = environment
+        self._suite = suite
+        self._planner = planner
+        self._safety = safety
+        self._planner_name = planner_name
+        self._model_name = model_name
+        self._config = config
+
+    def run(self, *, seed: int, episode: int) -> EpisodeRecord:
+        """Run one episode and return its record; a failing simulator raises its DriverError."""
+        start = self._environment.reset(self._suite.suite, seed=seed, episode=episode)
+        self._check_unsolved(start)
+        tally = _Tally(observation=start.observation, distance_m=start.metrics.get('distance_m'))
+        termination, code, message = 'timeout', 0, ''
+        try:
+            self._prepare(start, episode_seed(seed, episode))
+            self._fill_context(tally)
+            for index, goal in enumerate(start.goals):
+                self._pursue(index, goal, start.steps_per_goal[index], tally)
+        except _EpisodeOver as over:
+            tally.success = False
+            termination, code, message = over.termination, over.error.code, over.error.message
+            _logger.warning('%s: %s', start.episode_id, over)
+        return EpisodeRecord(
+            episode_id=start.episode_id,
+            suite=str(self._suite),
+            planner=self._planner_name,
+            model=self._model_name,
+            seed=seed,
+            episode=episode,
+            success=tally.success,
+            start_distance_m=start.metrics.get('distance_m'),
+            final_distance_m=tally.distance_m,
+            steps=tally.steps,
+            termination=termination,
+            error_code=code,
+            message=message,
+            goal_energies=tuple(tally.goal_energies),
+            plan_ms=tuple(tally.plan_ms),
+            cost=tally.cost,
+            commands_clamped=tally.clamped,
+            commands_refused=tally.refused,
+        )
+
+    def _check_unsolved(self, start: EpisodeStart) -> None:
+        """Raise SimulatorError for a start that is solved already: it would measure nothing."""
+        if len(start.goals) != len(start.steps_per_goal) or not start.goals:
+            raise SimulatorError(
+                f'{start.episode_id} has {len(start.goals)} goals and '
+                f'{len(start.steps_per_goal)} step counts; valid: as many of each, at least 1.'
+            )
+        if isinstance(self._environment, Scored) and self._environment.score().success:
+            raise SimulatorError(f'{start.episode_id} is solved at its start; valid: unsolved.')
+
+    def _prepare(self, start: EpisodeStart, seed: int) -> None:
+        """Check and encode all goals before the first motion, as the node does."""
+        try:
+            if isinstance(self._planner, Seedable):
+                self._planner.seed(seed)
+            self._planner.reset()
+            self._safety.reset()
+            for goal in start.goals:
+                self._planner.prepare_goal(goal)
+        except Exception as error:  # whatever a planner raises fails its episode, not the sweep
+            raise _EpisodeOver('planner_failed', as_wm_planner_error(error)) from error
+
+    def _fill_context(self, tally: _Tally) -> None:
+        """Hold until there are as many frames as the planner looks at: none is ever repeated."""
+        while len(tally.observation.states) < self._planner.context_frames:
+            self._advance(ArmCommand.hold_at(tally.observation.state), tally)
+
+    def _pursue(self, index: int, goal: Goal, steps: int, tally: _Tally) -> None:
+        """Spend exactly ``steps`` on one goal."""
+        if isinstance(self._environment, KnowsSubGoals):
+            self._environment.begin_goal(index)
+        tally.goal_energies.append(math.nan)
+        for _ in range(steps):
+            plan = self._plan(goal, tally)
+            tally.goal_energies[-1] = plan.goal_energy
+            self._execute(plan, tally)
+            tally.steps += 1
+
+    def _plan(self, goal: Goal, tally: _Tally) -> Plan:
+        begin_ns = time.perf_counter_ns()
+        try:
+            plan = self._planner.plan(
+                tally.observation, goal, executed_steps=tally.executed_steps
+            )
+        except Exception as error:  # whatever a planner raises fails its episode, not the sweep
+            raise _EpisodeOver('planner_failed', as_wm_planner_error(error)) from error
+        tally.plan_ms.append((time.perf_counter_ns() - begin_ns) * 1e-6)
+        return plan
+
+    def _execute(self, plan: Plan, tally: _Tally) -> None:
+        state = tally.observation.state
+        wanted = action_to_command(plan.actions[0], plan.action_spec, state, state.stamp_ns)
+        verdict = self._safety.apply(wanted, state, state.stamp_ns)
+        tally.clamped += bool(verdict.clamps)
+        tally.executed_steps = int(verdict.command is not None)
+        if verdict.command is not None:
+            tally.refused_in_a_row = 0
+            self._advance(verdict.command, tally)
+            return
+        tally.refused += 1
+        tally.refused_in_a_row += 1
+        if tally.refused_in_a_row >= self._config.max_refusals:
+            error = verdict.error or SafetyError('the safety filter refused without a reason.')
+            raise _EpisodeOver('safety_stop', error)
+        self._advance(ArmCommand.hold_at(state), tally)
+
+    def _advance(self, command: ArmCommand, tally: _Tally) -> None:
+        result = self._environment.step(command, self._planner.action_spec.step_duration_s)
+        tally.observation = _newest(
+            tally.observation, result.observation, self._planner.context_frames
+        )
+        tally.success = result.success and not result.is_failed
+        tally.distance_m = result.metrics.get('distance_m')
+        tally.cost += result.cost
+
+
+def _newest(before: Observation, after: Observation, frames: int) -> Observation:
+    """Return the last ``frames`` frames of two observations that follow each other."""
+    return Observation(
+        images=np.concatenate([before.images, after.images])[-frames:],
+        image_stamps_ns=(before.image_stamps_ns + after.image_stamps_ns)[-frames:],
+        states=(before.states + after.states)[-frames:],
+    )
+
+
+@contextmanager
+def open_direct_runner(request: RunRequest, *, robot: str = 'panda_sim') -> Iterator[DirectRunner]:
+    """Make environment, planner and safety filter, and release them at the end.
+
+    ``robot`` names the profile whose limits the commands are held to. Raises what cannot be made
+    as an error that names the valid choices.
+    """
+    choice = request.choice
+    profile = RobotProfile.from_yaml(robot_profile_file(robot))
+    environment = open_environment(request.suite)
+    try:
+        yield DirectRunner(
+            environment=environment,
+            suite=request.suite,
+            planner=make_planner(
+                choice.planner, choice.model, choice.settings(), device=request.device
+            ),
+            safety=SafetyFilter(profile, SafetyConfig()),
+            planner_name=choice.planner,
+            model_name=choice.model,
+            config=request.config,
+        )
+    finally:
+        environment.close()
+
+
+def evaluate_direct(
+    *,
+    suite: str,
+    planner: str = 'cem',
+    model: str = 'tabletop',
+    weights: str = '',
+    episodes: int = 40,
+    seed: int = 0,
+    device: str = 'cpu',
+    on_episode: Callable[[EpisodeRecord], None] | None = None,
+) -> RunReport:
+    """Run ``episodes`` of ``suite`` in this process and return the report.
+
+    ``weights`` is another weights file of the model than the one that ships. ``on_episode`` is
+    called with each record as its episode ends.
+    """
+    values = {'world_model.weights': weights} if weights else {}
+    request = RunRequest(
+        suite=SuiteName.parse(suite),
+        choice=PlannerChoice(planner=planner, model=model, values=values),
+        config=EvaluationConfig(episodes=episodes, seed=seed),
+        device=device,
+    )
+    records: list[EpisodeRecord] = []
+    begin = time.monotonic()
+    with open_direct_runner(request) as runner:
+        for record in sweep(runner, request.config):
+            records.append(record)
+            if on_episode is not None:
+                on_episode(record)
+    return request.report(records, wall_s=time.monotonic() - begin)

@@ -1,0 +1,94 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which planner is evaluated, with which settings, named as the planner node's parameters are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import yaml
+
+from wm_planner.core.errors import InvalidParameterError, UnknownNameError
+from wm_planner.factory import PlannerSettings, planner_names, resolve_planning_config
+from wm_planner.policies.registry import POLICIES
+
+Value = bool | int | float | str
+
+_GROUPS = {'objective': 'objective', 'planning': 'planner', 'world_model': 'model'}
+"""Parameter prefixes of the node and the fields of PlannerSettings that they fill."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerChoice:
+    """A planner, a model, and values that differ from their defaults.
+
+    ``values`` maps names such as ``cem.num_samples``, ``objective.step_weight``,
+    ``planning.warm_start`` or ``world_model.weights`` to plain values: the names are those of the
+    planner node's parameters, so one set of them serves both ways of running an episode.
+    """
+
+    planner: str = 'cem'
+    model: str = 'tabletop'
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.planner not in planner_names():
+            raise UnknownNameError.among('planner', self.planner, planner_names())
+
+    @property
+    def is_policy(self) -> bool:
+        """Return whether the planner is a policy: it searches nothing and has no energies."""
+        return self.planner in POLICIES.names()
+
+    def settings(self) -> PlannerSettings:
+        """Return the values sorted into groups; raises UnknownNameError for a group."""
+        groups: dict[str, dict[str, Value]] = {}
+        own = {} if self.is_policy else {self.planner: 'optimizer'}
+        fields = {**own, **_GROUPS}
+        for name, value in self.values.items():
+            prefix, _, key = name.partition('.')
+            if not key or prefix not in fields:
+                raise UnknownNameError.among('setting', name, (f'{p}.NAME' for p in fields))
+            groups.setdefault(fields[prefix], {})[key] = value
+        return PlannerSettings(**groups)
+
+    def describe(self) -> dict[str, Any]:
+        """Return all settings in force as plain values, for a report."""
+        settings = self.settings()
+        if self.is_policy:
+            return {'policy': dict(settings.planner), 'world_model': dict(settings.model)}
+        config = resolve_planning_config(self.planner, self.model, settings)
+        return {
+            self.planner: asdict(config.optimizer),
+            'objective': asdict(config.objective),
+            'planning': asdict(config.planner),
+            'world_model': dict(settings.model),
+        }
+
+
+def parse_values(texts: Sequence[str]) -> dict[str, Value]:
+    """Turn ``key=value`` texts into a mapping, values read as YAML scalars.
+
+    Raises InvalidParameterError for a text of another form.
+    """
+    values: dict[str, Value] = {}
+    for text in texts:
+        key, separator, value_text = text.partition('=')
+        value = _scalar(value_text) if separator else None
+        if not key or value is None:
+            raise InvalidParameterError(
+                f'{text!r}; valid: NAME=VALUE with a number, true, false or a word, for example '
+                'cem.num_samples=64.'
+            )
+        values[key.strip()] = value
+    return values
+
+
+def _scalar(text: str) -> Value | None:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    return value if isinstance(value, bool | int | float | str) else None
