@@ -26,7 +26,7 @@ import typer
 
 from wm_planner import __version__
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
-from wm_planner.evaluation.runner import evaluate_direct
+from wm_planner.evaluation.direct import evaluate_direct
 from wm_planner.models.tabletop.checkpoint import ModelCard, card_path, save_weights
 from wm_planner.models.tabletop.config import TabletopModelConfig
 from wm_planner.training.check import check
