@@ -42,7 +42,7 @@ from wm_planner.ros.images import (
 from wm_planner.ros.stamps import stamp_from_ns, stamp_to_ns
 
 if TYPE_CHECKING:
-    from wm_planner.control.controller import ControllerStatus
+    from wm_planner.control.status import ControllerStatus
 
 __all__ = [
     'IMAGE_ENCODINGS',

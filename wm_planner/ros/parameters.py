@@ -171,6 +171,12 @@ class NodeParameters:
             self._entries[entry.name] = entry
         return self.read(config, prefix)
 
+    def undeclare(self, prefix: str) -> None:
+        """Take back what was declared under ``prefix``; given values stay for another declaration."""
+        for name in [name for name in self._entries if name.startswith(f'{prefix}.')]:
+            self._node.undeclare_parameter(name)
+            del self._entries[name]
+
     def refuse_unknown(self) -> None:
         """Raise InvalidParameterError if a value was given for a name that is not declared."""
         unknown = [name for name in self._given if name not in self._entries]

@@ -41,7 +41,7 @@ class ToolPoseSink:
         self._clock = clock
         self._base_frame = profile.base_frame
         self._latest_state = latest_state
-        self._last: ArmCommand | None = None
+        self._last: ArmCommand | None = None  # since the last hold
         self._is_closed = False
         # The gripper goes out first, so that whoever pairs the two at a pose has the newest of both.
         self._gripper = node.create_publisher(
@@ -60,8 +60,8 @@ class ToolPoseSink:
         """Make where the tool is now its target.
 
         The gripper keeps its last target: fingers that are stopped by an object would let go of it
-        if their measured opening became the target. Nothing goes out before the first command,
-        because an arm that was never told to move needs no hold.
+        if their measured opening became the target. Nothing goes out where nothing was sent since
+        the last hold: somebody else may be moving the arm by now.
         """
         if self._last is None or self._is_closed:
             return
@@ -76,6 +76,7 @@ class ToolPoseSink:
             self.send(target)
         except Exception as error:  # the protocol says that hold does not raise
             self._log.error(f'hold command could not be published: {error}')
+        self._last = None
 
     def close(self) -> None:
         """Hold, wait until the driver has it (0.3 s at most) and drop the publishers."""

@@ -1,0 +1,166 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of the planner node: its own, those of control, and of what plans by name."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+import os
+from typing import Any
+
+from wm_planner.control.controller import ControllerConfig
+from wm_planner.control.executor import ExecutorConfig
+from wm_planner.control.frame_buffer import FrameBufferConfig
+from wm_planner.control.safety import SafetyConfig
+from wm_planner.core.config import parameter, validate
+from wm_planner.core.errors import UnknownNameError
+from wm_planner.core.paths import robot_profile_file
+from wm_planner.core.profile import RobotProfile
+from wm_planner.core.protocols import Planner
+from wm_planner.factory import (
+    PlannerSettings,
+    make_planner,
+    planner_names,
+    resolve_planning_config,
+)
+from wm_planner.models.registry import MODELS
+from wm_planner.policies.registry import POLICIES
+from wm_planner.ros.parameters import NodeParameters
+
+PROFILE_PREFIX = 'profile'
+OBJECTIVE_PREFIX = 'objective'
+PLANNING_PREFIX = 'planning'
+MODEL_PREFIX = 'world_model'
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerNodeConfig:
+    """What the planner node itself has, and the groups of control."""
+
+    robot: str = parameter('panda_sim', 'robot profile: a name in config/robots, or a .yaml file')
+    planner: str = parameter('cem', 'optimizer or policy that decides the actions')
+    model: str = parameter('tabletop', 'world model to plan with')
+    device: str = parameter('auto', 'torch device, e.g. cpu or cuda; auto = a GPU where there is one')
+    num_threads: int = parameter(
+        0, 'CPU threads of the planner; 0 = all cores but one, so that control keeps its rate', low=0
+    )
+    seed: int = parameter(0, 'seed of the planner, unless planning.seed says other', low=0)
+    control_rate_hz: float = parameter(
+        50.0, 'rate of control ticks and repeated commands [Hz]', low=1.0, high=500.0
+    )
+    enable_at_start: bool = parameter(False, 'allow motion without a call of ~/enable')
+    autostart: bool = parameter(True, 'configure and activate without being told', read_only=True)
+    dry_run: bool = parameter(False, 'send nothing to the arm; log what would be sent')
+    goals_dir: str = parameter('goals', 'folder that ~/capture_goal writes to')
+    load_timeout_s: float = parameter(
+        600.0, 'how long loading the model may take [s]', low=1.0, high=7200.0
+    )
+    stop_timeout_s: float = parameter(
+        3.0, 'how long a running plan may take to end at shutdown [s]', low=0.1, high=60.0
+    )
+    buffer: FrameBufferConfig = field(default_factory=FrameBufferConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    executor: ExecutorConfig = field(default_factory=ExecutorConfig)
+    controller: ControllerConfig = field(default_factory=ControllerConfig)
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+class PlannerParameters:
+    """Declares all parameters of the planner node and reads them back.
+
+    The groups of the optimizer (named as it is, e.g. ``cem``), the objective, the planner
+    (``planning``) and the model (``world_model``) depend on the names chosen, and their defaults
+    are the model's own. Thread: the executor's, or the main thread before it spins.
+    """
+
+    def __init__(self, parameters: NodeParameters) -> None:
+        self._parameters = parameters
+        self._groups: dict[str, Any] = {}
+        self._declared_for: tuple[str, str] | None = None
+        self._node_config = parameters.declare(PlannerNodeConfig())
+        self._profile = RobotProfile.from_yaml(robot_profile_file(self._node_config.robot))
+        parameters.declare(self._profile, PROFILE_PREFIX)
+
+    def declare_groups(self) -> None:
+        """Declare the groups of the planner and the model in force.
+
+        Raises UnknownNameError for either name and InvalidParameterError for values given under
+        names that nobody declares.
+        """
+        config = self.node_config()
+        chosen = (config.planner, config.model)
+        if chosen == self._declared_for:
+            return
+        groups = _default_groups(*chosen, seed=config.seed)
+        for prefix in self._groups:
+            self._parameters.undeclare(prefix)
+        self._groups, self._declared_for = groups, chosen
+        for prefix, group in groups.items():
+            self._parameters.declare(group, prefix)
+        self._parameters.refuse_unknown()
+
+    def node_config(self) -> PlannerNodeConfig:
+        """Return the node's own parameters and those of control."""
+        return self._parameters.read(self._node_config)
+
+    def buffer_config(self, step_interval_s: float) -> FrameBufferConfig:
+        """Return the frame buffer's parameters, its interval the model's unless one was given."""
+        config = self.node_config().buffer
+        if self._parameters.was_given('buffer.step_interval_s'):
+            return config
+        return replace(config, step_interval_s=step_interval_s)
+
+    def profile(self) -> RobotProfile:
+        """Return the robot profile with the values of ``profile.*``."""
+        return self._parameters.read(self._profile, PROFILE_PREFIX)
+
+    def settings(self) -> PlannerSettings:
+        """Return what the factory makes the planner from."""
+        values = {
+            prefix: asdict(self._parameters.read(group, prefix))
+            for prefix, group in self._groups.items()
+        }
+        return PlannerSettings(
+            model=values.get(MODEL_PREFIX, {}),
+            optimizer=values.get(self.node_config().planner, {}),
+            objective=values.get(OBJECTIVE_PREFIX, {}),
+            planner=values.get(PLANNING_PREFIX, {}),
+        )
+
+
+def default_parameters() -> dict[str, Any]:
+    """Return the config instances of all groups by prefix ('' = the node's own), for the README."""
+    config = PlannerNodeConfig()
+    profile = RobotProfile.from_yaml(robot_profile_file(config.robot))
+    groups = _default_groups(config.planner, config.model, seed=config.seed)
+    return {'': config, PROFILE_PREFIX: profile, **groups}
+
+
+def load_planner(config: PlannerNodeConfig, settings: PlannerSettings) -> Planner:
+    """Return the planner; runs on the planning thread, which is to be its only user."""
+    import torch
+
+    torch.set_num_threads(config.num_threads or max(1, (os.cpu_count() or 1) - 1))
+    device = config.device
+    if device == 'auto':
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    return make_planner(config.planner, config.model, settings, device=device)
+
+
+def _default_groups(planner: str, model: str, *, seed: int) -> dict[str, Any]:
+    if planner not in planner_names():
+        raise UnknownNameError.among('planner', planner, planner_names())
+    groups = {MODEL_PREFIX: MODELS.get(model).config_class()}
+    if planner in POLICIES.names():
+        groups[PLANNING_PREFIX] = POLICIES.get(planner).config_class()
+    else:
+        config = resolve_planning_config(planner, model)
+        groups[planner] = config.optimizer
+        groups[OBJECTIVE_PREFIX] = config.objective
+        groups[PLANNING_PREFIX] = config.planner
+    planning = groups[PLANNING_PREFIX]
+    if is_dataclass(planning) and hasattr(planning, 'seed') and not isinstance(planning, type):
+        groups[PLANNING_PREFIX] = replace(planning, seed=seed)
+    return groups

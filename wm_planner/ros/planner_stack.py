@@ -1,0 +1,110 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""PlannerStack: everything between the messages and the arm, built at configure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+import threading
+
+from rclpy.node import Node
+
+from wm_planner.control.controller import Controller
+from wm_planner.control.executor import PlanExecutor
+from wm_planner.control.frame_buffer import FrameBuffer
+from wm_planner.control.safety import SafetyFilter
+from wm_planner.control.worker import PlannerInfo, PlanningWorker
+from wm_planner.core.profile import RobotProfile
+from wm_planner.core.protocols import Clock, CommandSink, Planner
+from wm_planner.ros.ingest import Ingest
+from wm_planner.ros.planner_config import PlannerParameters
+from wm_planner.ros.sinks import make_sink
+
+
+class PlannerLoader:
+    """Loads a planner on its planning thread while somebody else goes on.
+
+    ``worker`` owns the thread. A small helper thread waits for it, because loading a large model
+    takes minutes in which the node should answer.
+    """
+
+    def __init__(self, load: Callable[[], Planner], timeout_s: float) -> None:
+        self.worker = PlanningWorker(load)
+        self._info: Future[PlannerInfo] = Future()
+        threading.Thread(
+            target=self._wait, args=(timeout_s,), name='planner_loader', daemon=True
+        ).start()
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether ``info`` would not wait."""
+        return self._info.done()
+
+    def info(self) -> PlannerInfo:
+        """Wait for the planner; raises what loading raised."""
+        return self._info.result()
+
+    def _wait(self, timeout_s: float) -> None:
+        try:
+            self._info.set_result(self.worker.start(timeout_s))
+        except Exception as error:  # raised again by info(), on the thread that asks
+            self._info.set_exception(error)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerStack:
+    """The parts of a configured planner. Thread: the executor's, or the main one at shutdown."""
+
+    profile: RobotProfile
+    buffer: FrameBuffer
+    ingest: Ingest
+    worker: PlanningWorker
+    controller: Controller
+    sink: CommandSink
+
+    def close(self, timeout_s: float) -> bool:
+        """Stop planning, then hold as the last thing that goes out.
+
+        Returns False if the planning thread is still in a plan after ``timeout_s``; even then
+        nothing it returns can reach the arm any more.
+        """
+        is_stopped = self.worker.stop(timeout_s)
+        self.controller.shutdown()
+        self.sink.close()
+        return is_stopped
+
+
+def build_stack(
+    node: Node,
+    parameters: PlannerParameters,
+    clock: Clock,
+    worker: PlanningWorker,
+    info: PlannerInfo,
+) -> PlannerStack:
+    """Put the parts together around a loaded planner."""
+    config, profile = parameters.node_config(), parameters.profile()
+    buffer_config = parameters.buffer_config(info.action_spec.step_duration_s)
+    buffer = FrameBuffer(buffer_config, context_frames=info.context_frames)
+    sink_name = 'null' if config.dry_run else profile.sink
+    sink = make_sink(sink_name, node, profile, clock, buffer.latest_state)
+    safety = SafetyFilter(profile, config.safety)
+    controller = Controller(
+        config.controller,
+        buffer=buffer,
+        worker=worker,
+        executor=PlanExecutor(config.executor, safety=safety),
+        safety=safety,
+        sink=sink,
+        goal_tolerance=info.goal_tolerance,
+    )
+    ingest = Ingest(buffer, profile, clock, max_joint_age_s=buffer_config.max_state_age_s)
+    return PlannerStack(
+        profile=profile,
+        buffer=buffer,
+        ingest=ingest,
+        worker=worker,
+        controller=controller,
+        sink=sink,
+    )
