@@ -117,9 +117,7 @@ class ProcessGroup:
         for name, child in self._children.items():
             returncode = child.poll()
             if returncode is not None:
-                return ProcessExit(
-                    name=name, returncode=returncode, tail=tuple(self._tails[name])
-                )
+                return ProcessExit(name=name, returncode=returncode, tail=tuple(self._tails[name]))
         return None
 
     def wait(self, until: threading.Event, timeout_s: float = float('inf')) -> ProcessExit | None:
