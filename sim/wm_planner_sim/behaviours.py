@@ -31,7 +31,12 @@ TABLETOP_ACTIONS = ActionSpec(
 
 WORKSPACE_LOW_M = np.array([0.36, -0.20, 0.018])
 WORKSPACE_HIGH_M = np.array([0.62, 0.20, 0.28])
-"""Where data were collected and goals are drawn; the exterior camera shows all of it."""
+"""Where goals are drawn; the exterior camera shows all of it."""
+
+DATA_LOW_M = np.array([0.33, -0.23, 0.018])
+DATA_HIGH_M = np.array([0.65, 0.23, 0.31])
+"""Where data are collected: wider, so that a goal at the workspace's edge is not at the edge of what
+the model knows."""
 
 GRASP_HEIGHT_M = 0.022
 PUSH_HEIGHT_M = 0.025
@@ -74,7 +79,7 @@ def waypoint_action(state: RobotState, waypoint: Waypoint, noise: Array | None =
     yaw_error = waypoint.yaw_rad - tool_yaw(state)
     action = np.array([*delta, yaw_error, waypoint.gripper])
     action = np.clip(action, spec.low, spec.high)
-    target = np.clip(state.position_m + action[:3], WORKSPACE_LOW_M, WORKSPACE_HIGH_M)
+    target = np.clip(state.position_m + action[:3], DATA_LOW_M, DATA_HIGH_M)
     action[:3] = target - state.position_m
     return np.clip(action, spec.low, spec.high)
 
@@ -94,7 +99,7 @@ def wander(sim: TabletopSim, rng: np.random.Generator) -> Iterator[Waypoint]:
     """Go to random places at random speeds, the gripper changing now and then."""
     gripper = float(rng.integers(2))
     while True:
-        position = rng.uniform(WORKSPACE_LOW_M, WORKSPACE_HIGH_M)
+        position = rng.uniform(DATA_LOW_M, DATA_HIGH_M)
         if rng.random() < 0.3:
             gripper = float(rng.choice([0.0, 1.0, rng.uniform()]))
         yield Waypoint(
@@ -152,7 +157,7 @@ def grasp(sim: TabletopSim, rng: np.random.Generator) -> Iterator[Waypoint]:
         yield from pick_waypoints(sim, block, rng.uniform(0.08, 0.20), offset_m=miss)
         yaw = tool_yaw(sim.robot_state())
         for _ in range(int(rng.integers(0, 3))):
-            carry = rng.uniform(WORKSPACE_LOW_M + [0, 0, 0.03], WORKSPACE_HIGH_M)
+            carry = rng.uniform(DATA_LOW_M + [0, 0, 0.03], DATA_HIGH_M)
             yield Waypoint(position_m=carry, yaw_rad=yaw, gripper=1.0, tolerance_m=0.02)
         place = np.array(sim.robot_state().position_m)
         place[2] = GRASP_HEIGHT_M + rng.uniform(0.0, 0.05)

@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes of scripted motion on the tabletop, for training (entry point ``wm_planner.collectors``)."""
+"""Episodes of scripted motion, for training (entry point ``wm_planner.collectors``)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from wm_planner.core.types import RobotState
 from wm_planner.training.episode import Episode
 from wm_planner_sim.behaviours import (
+    DATA_HIGH_M,
+    DATA_LOW_M,
     MAX_YAW_RAD,
     TABLETOP_ACTIONS,
-    WORKSPACE_HIGH_M,
-    WORKSPACE_LOW_M,
     Behaviour,
     Driver,
     apply_action,
@@ -49,7 +49,7 @@ class TabletopCollector:
     def collect(self, *, seed: int, episode: int, steps: int) -> Episode:
         """Return one episode of ``steps`` actions; (seed, episode, steps) fixes it."""
         sim, rng = self._sim, np.random.default_rng([seed, episode])
-        start = rng.uniform(WORKSPACE_LOW_M + [0, 0, 0.05], WORKSPACE_HIGH_M)
+        start = rng.uniform(DATA_LOW_M + [0, 0, 0.05], DATA_HIGH_M)
         sim.reset(
             seed=int(rng.integers(2**31)),
             tool_position_m=start,

@@ -70,7 +70,7 @@ def panda_asset_folder() -> Path:
 def build_model(
     timestep_s: float, *, offscreen_width: int, offscreen_height: int
 ) -> mujoco.MjModel:
-    """Return the compiled scene. The robot's base frame is the world frame; the table top is z = 0."""
+    """Return the compiled scene; the robot's base frame is the world frame, the table is z = 0."""
     folder = panda_asset_folder()
     spec = mujoco.MjSpec.from_file(str(folder / 'panda.xml'))
     hand = mujoco.MjSpec.from_file(str(folder / 'panda_hand.xml'))
@@ -224,7 +224,7 @@ def _look_at(position: np.ndarray, target: np.ndarray) -> list[float]:
 
 
 def _wrist_quaternion() -> list[float]:
-    """Return the quaternion (wxyz) that looks along the hand's +z, tilted 12 degrees to the tool."""
+    """Return the quaternion (wxyz) that looks along the hand's +z, 12 degrees toward the tool."""
     tilt = math.radians(12.0)
     backward = np.array([math.sin(tilt), 0.0, -math.cos(tilt)])
     right = np.array([0.0, 1.0, 0.0])

@@ -99,7 +99,7 @@ class TabletopEnvironment:
         return tuple(self._makers)
 
     def reset(self, suite: str, *, seed: int, episode: int) -> EpisodeStart:
-        """Start an episode. Starts that are already solved, and tasks the expert fails, are redrawn.
+        """Start an episode; starts already solved and tasks the expert fails are drawn again.
 
         Raises UnknownNameError for a suite that does not exist.
         """

@@ -340,7 +340,7 @@ class TabletopSim:
         index = self._camera_id(camera)
         wxyz = np.zeros(4)
         mujoco.mju_mat2Quat(wxyz, self._data.cam_xmat[index])
-        # MuJoCo looks along -z with y up; the optical frame of ROS (REP 103) is half a turn about x.
+        # MuJoCo looks along -z, y up; the optical frame of ROS (REP 103) is half a turn about x.
         quaternion = multiply_quaternions(wxyz[_WXYZ_TO_XYZW], [1.0, 0.0, 0.0, 0.0])
         return self._data.cam_xpos[index].copy(), quaternion
 

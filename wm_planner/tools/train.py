@@ -9,7 +9,6 @@ import json
 import os
 from pathlib import Path
 import platform
-import time
 from typing import Annotated, Any
 
 from rich.console import Console
@@ -49,7 +48,9 @@ def train(
         'runs/train-tabletop'
     ),
     episodes: Annotated[int, typer.Option(min=40, help='Episodes of 32 steps to collect.')] = 1000,
-    iterations: Annotated[int, typer.Option(min=1, help='Gradient steps.')] = 1800,
+    iterations: Annotated[
+        int, typer.Option(min=1, help='Gradient steps.')
+    ] = TrainingConfig().iterations,
     seed: Annotated[int, typer.Option(min=0, help='Seed of data, weights and batches.')] = 0,
     workers: Annotated[int, typer.Option(min=0, help='Collecting processes; 0 = one a core.')] = 0,
     device: Annotated[str, typer.Option(help='Where to train: cpu or cuda.')] = 'cpu',
@@ -66,7 +67,6 @@ def train(
         raise UnknownNameError.among('trainable model', model, TRAINABLE)
     if device.startswith('cuda') and not torch.cuda.is_available():
         raise InvalidParameterError(f'device is {device!r} and there is no CUDA GPU; valid: cpu.')
-    started = time.monotonic()
     workers = workers or os.cpu_count() or 1
     config = TrainingConfig(iterations=iterations, seed=seed)
     info = _collect(out / 'data', seed, episodes, workers)
@@ -80,7 +80,7 @@ def train(
     plot_losses(trainer.history, out / 'losses.png')
     measured = check(trainer, Dataset.load(out / 'data', range(episodes - held, episodes)))
     tolerance = float(measured.pop('goal_tolerance'))
-    facts = _training_facts(trainer, info, episodes, held, time.monotonic() - started)
+    facts = _training_facts(trainer, info, episodes, held)
     weights = out / 'tabletop.safetensors'
     card = save_weights(
         trainer.network,
@@ -150,7 +150,7 @@ def _closed_loop(card: ModelCard, weights: Path, episodes: int) -> ModelCard:
 
 
 def _training_facts(
-    trainer: Trainer, info: DatasetInfo, episodes: int, held: int, seconds: float
+    trainer: Trainer, info: DatasetInfo, episodes: int, held: int
 ) -> dict[str, Any]:
     tail = trainer.history[-50:]
     losses = {name: sum(step[name] for step in tail) / len(tail) for name in tail[0]}
@@ -160,7 +160,7 @@ def _training_facts(
         'torch': torch.__version__,
         'device': str(trainer.device),
         'machine': f'{platform.machine()}, {os.cpu_count()} cores',
-        'minutes': round(seconds / 60.0, 1),
+        'minutes': round(trainer.seconds / 60.0, 1),
         'data': {
             'collector': info.collector,
             'seed': info.seed,

@@ -24,4 +24,5 @@ def sigreg(latents: Tensor, generator: torch.Generator, *, projections: int = 25
     window = torch.exp(-0.5 * t**2)  # both the target's characteristic function and the weight
     angles = projected.unsqueeze(-1) * t  # [B, P, 17]
     error = (angles.cos().mean(0) - window).square() + angles.sin().mean(0).square()  # [P, 17]
-    return (error * window).sum(-1).mean() * latents.shape[0] * (t[1] - t[0])
+    statistic: Tensor = (error * window).sum(-1).mean() * latents.shape[0] * (t[1] - t[0])
+    return statistic

@@ -9,7 +9,7 @@ from wm_planner.models.tabletop.checkpoint import ModelCard
 
 def model_card_text(card: ModelCard) -> str:
     """Return the model card as Markdown."""
-    training, measured = card.training, card.measured
+    training, measured, spec = card.training, card.measured, card.action_spec
     data, config = training['data'], training['config']
     losses = ', '.join(f'{k} {v}' for k, v in training['losses_mean_of_last_50_steps'].items())
     readout = ', '.join(str(e) for e in measured['readout_mean_abs_error'])
@@ -23,18 +23,19 @@ def model_card_text(card: ModelCard) -> str:
         '',
         f'* SHA-256 of the weights: `{card.sha256}` (verified on loading)',
         f'* Architecture: {card.architecture}',
-        f'* Actions: {", ".join(card.action_spec.names)}; bounds {card.action_spec.low.tolist()} to '
-        f'{card.action_spec.high.tolist()} (m, rad, closedness)',
+        f'* Actions: {", ".join(spec.names)}; bounds {spec.low.tolist()} to {spec.high.tolist()} '
+        '(m, rad, closedness)',
         f'* Goal tolerance (mean squared latent difference): {card.goal_tolerance:.4f}',
         '',
         '## Training',
         f'* Data: {data["episodes"]} episodes of {data["steps_per_episode"]} steps from the '
-        f'`{data["collector"]}` collector, seed {data["seed"]} (40 % random waypoints, 30 % scripted',
-        f'  pushes, 30 % scripted grasps); {data["held_out_episodes"]} of them held out.',
+        f'`{data["collector"]}` collector, seed {data["seed"]} (40 % random waypoints,',
+        '  30 % scripted pushes, 30 % scripted grasps); '
+        f'{data["held_out_episodes"]} of them held out.',
         f'* Supervision: {training["supervision"]}. That readout is an auxiliary loss on '
         'proprioception; planning sees pictures alone.',
         f'* {config["iterations"]} steps of {config["batch"]} windows, seed {config["seed"]}, '
-        f'{training["minutes"]} minutes with collecting on {training["machine"]}, '
+        f'{training["minutes"]} minutes on {training["machine"]}, '
         f'torch {training["torch"]}, {training["device"]}.',
         f'* Losses, mean of the last 50 steps: {losses}.',
         '',

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 import math
 from pathlib import Path
+import time
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ from wm_planner.training.losses import sigreg
 class TrainingConfig:
     """How long and how hard to train. The defaults take about five minutes on two cores."""
 
-    iterations: int = parameter(1800, 'gradient steps', low=1, high=1_000_000)
+    iterations: int = parameter(2200, 'gradient steps', low=1, high=1_000_000)
     batch: int = parameter(48, 'windows a step', low=2, high=4096)
     rollout_steps: int = parameter(2, 'K, actions in a window', low=1, high=16)
     learning_rate: float = parameter(2e-3, 'peak of the one-cycle schedule', low=1e-6, high=0.1)
@@ -85,6 +86,7 @@ class Trainer:
         flat = dataset.readouts.flatten(0, 1)
         self.readout_mean, self.readout_std = flat.mean(0), flat.std(0).clamp_min(1e-6)
         self.history: list[dict[str, float]] = []
+        self.seconds = 0.0  # spent in gradient steps, interrupted runs included
 
     # -- training --------------------------------------------------------------------------------
 
@@ -99,6 +101,7 @@ class Trainer:
         for step in range(len(self.history), self.config.iterations):
             for group in self._optimizer.param_groups:
                 group['lr'] = self.config.learning_rate * _one_cycle(step / self.config.iterations)
+            begin = time.monotonic()
             images, actions, readouts, _ = next(windows)
             losses = self.losses(images, actions, readouts)
             self._optimizer.zero_grad(set_to_none=True)
@@ -110,6 +113,7 @@ class Trainer:
                     f'training diverged at step {step}: {values}; lower learning_rate.'
                 )
             self.history.append(values)
+            self.seconds += time.monotonic() - begin
             on_step(step + 1, values)
             if state_file is not None and (step + 1) % self.config.save_every == 0:
                 self._save_state(state_file)
@@ -146,7 +150,8 @@ class Trainer:
     def encode(self, images: Tensor) -> Tensor:
         """Return latents [B, D] of uint8 images [B, s, s, 3]."""
         size = self.network.config.image_size
-        return self.network.encoder(to_network_input(images.to(self.device), size))
+        latents: Tensor = self.network.encoder(to_network_input(images.to(self.device), size))
+        return latents
 
     def scale_actions(self, actions: Tensor) -> Tensor:
         """Return actions [..., A] scaled to [-1, 1] by their bounds."""
@@ -163,6 +168,7 @@ class Trainer:
             'batches': self._batches.get_state(),
             'projections': self._projections.get_state(),
             'history': self.history,
+            'seconds': self.seconds,
         }
         temporary = file.with_suffix('.part')
         torch.save(state, temporary)
@@ -180,7 +186,7 @@ class Trainer:
         self._optimizer.load_state_dict(state['optimizer'])
         self._batches.set_state(state['batches'])
         self._projections.set_state(state['projections'])
-        self.history = state['history']
+        self.history, self.seconds = state['history'], state['seconds']
 
 
 def _one_cycle(progress: float) -> float:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from wm_planner_sim.behaviours import Driver, apply_action, grasp_yaw, pick_waypoints
-from wm_planner_sim.suites import TabletopEnvironment
 
 from wm_planner.core.errors import UnknownNameError
 from wm_planner.core.protocols import Environment
 from wm_planner.core.types import ArmCommand
+from wm_planner_sim.behaviours import Driver, apply_action, grasp_yaw, pick_waypoints
+from wm_planner_sim.suites import TabletopEnvironment
 
 
 @pytest.fixture(scope='module')

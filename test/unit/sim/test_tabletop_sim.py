@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from wm_planner_sim.behaviours import WORKSPACE_HIGH_M, WORKSPACE_LOW_M, tool_yaw
-from wm_planner_sim.scene import BLOCK_HALF_M, BLOCKS
-from wm_planner_sim.tabletop import TabletopSim, down_quaternion
 
 from wm_planner.core.errors import SimulatorError, UnknownNameError
 from wm_planner.core.geometry import quaternion_to_matrix, rotation_angle
 from wm_planner.core.types import ArmCommand
+from wm_planner_sim.behaviours import WORKSPACE_HIGH_M, WORKSPACE_LOW_M, tool_yaw
+from wm_planner_sim.scene import BLOCK_HALF_M, BLOCKS
+from wm_planner_sim.tabletop import TabletopSim, down_quaternion
 
 
 @pytest.fixture(scope='module')
@@ -152,7 +152,7 @@ def test_non_finite_target_is_refused_and_the_old_one_kept(sim: TabletopSim) -> 
 
 
 def test_out_of_reach_is_refused(sim: TabletopSim) -> None:
-    """placing the tool beyond the arm's reach says so instead of leaving it somewhere."""
+    """Placing the tool beyond the arm's reach says so instead of leaving it somewhere."""
     with pytest.raises(SimulatorError, match='out of reach'):
         sim.reset(seed=0, tool_position_m=np.array([1.4, 0.0, 0.2]))
     sim.reset(seed=0)

@@ -142,8 +142,8 @@ def load_weights(path: Path) -> tuple[TabletopNetwork, ModelCard]:
     if found != card.sha256:
         raise ChecksumError(
             f'weights file {path} has SHA-256 {found[:16]}..., its card states '
-            f'{card.sha256[:16]}...; the file is corrupt or not this model: get it again or retrain '
-            'with: wm_planner train tabletop.'
+            f'{card.sha256[:16]}...; the file is corrupt or not this model: get it again, or '
+            'retrain with: wm_planner train tabletop.'
         )
     try:
         tensors = load_file(path)

@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Architecture of the tabletop world model; stored in the weights file, so that a file says what it is."""
+"""Architecture of the tabletop world model; stored in the model card beside the weights."""
 
 from __future__ import annotations
 

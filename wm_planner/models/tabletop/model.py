@@ -77,7 +77,7 @@ class TabletopWorldModel:
 
     @property
     def goal_tolerance(self) -> float:
-        """Return the energy that the card calibrated as reached (mean squared latent difference)."""
+        """Return the energy calibrated as reached (mean squared latent difference)."""
         return self._card.goal_tolerance
 
     @torch.inference_mode()
@@ -91,7 +91,7 @@ class TabletopWorldModel:
 
     @torch.inference_mode()
     def encode_goal(self, goal: Goal) -> Tensor:
-        """Return the goal latent [1, D]. Raises InvalidImageError for a picture that shows nothing."""
+        """Return the goal latent [1, D]; raises InvalidImageError for a single-coloured picture."""
         image = check_image(goal.image, f'goal {goal.goal_id!r} image')
         if int(image.max()) - int(image.min()) < 8:
             raise InvalidImageError(
@@ -114,4 +114,5 @@ class TabletopWorldModel:
     def _encode(self, image: Any) -> Tensor:
         pixels = torch.tensor(image, device=self._device).unsqueeze(0)  # [1, H, W, 3], copied
         size = self._network.config.image_size
-        return self._network.encoder(to_network_input(pixels, size))
+        latent: Tensor = self._network.encoder(to_network_input(pixels, size))
+        return latent

@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The tabletop world model's network: a convolutional encoder and a residual action-conditioned MLP.
+"""The tabletop model's network: a convolutional encoder, a residual action-conditioned MLP.
 
 One token a frame (N = 1). The heads after the predictor exist for training only: the readout of the
 robot's own state and the inverse dynamics shape the latent, and no plan is made with them.
@@ -42,7 +42,8 @@ class Encoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return latents [B, D]."""
-        return self.head(self.convolutions(pictures))
+        latents: Tensor = self.head(self.convolutions(pictures))
+        return latents
 
 
 class Block(nn.Module):
@@ -57,7 +58,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Return x [B, W] after the block, conditioned on [B, W]."""
         scale, shift = self.film(condition).chunk(2, dim=-1)
-        return x + self.mlp(self.norm(x) * (1.0 + scale) + shift)
+        update: Tensor = self.mlp(self.norm(x) * (1.0 + scale) + shift)
+        return x + update
 
 
 class Predictor(nn.Module):
@@ -77,7 +79,8 @@ class Predictor(nn.Module):
         x = self.latent_in(latent)
         for block in self.blocks:
             x = block(x, condition)
-        return latent + self.latent_out(F.gelu(x))
+        change: Tensor = self.latent_out(F.gelu(x))
+        return latent + change
 
 
 class TabletopNetwork(nn.Module):
