@@ -1,0 +1,142 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""LiveRunner: the episodes of an evaluation over the live ROS graph, with the same records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import logging
+import math
+
+from wm_planner.core.errors import InputError, PlanningError, UnknownNameError
+from wm_planner.evaluation.records import TERMINATIONS, EpisodeRecord
+from wm_planner.evaluation.runner import RunRequest
+from wm_planner.ros.client import EpisodeGoals, ReachResult
+from wm_planner.ros.stamps import stamp_to_ns
+from wm_planner.tools.live_graph import GraphConfig, LiveGraph
+from wm_planner_msgs.msg import EpisodeStatus, PlanDiagnostics, PlannerStatus
+
+BRIDGE_ENVIRONMENT = 'tabletop'
+"""The environment that the simulator bridge of profile ``sim`` hosts."""
+
+_WALL_S_PER_STEP = 10.0  # patience: a step is 0.25 s, a plan a few tenths, a busy machine slow
+_logger = logging.getLogger(__name__)
+
+
+class LiveRunner:
+    """Drives the planner node through the episodes that the simulator bridge starts.
+
+    Each episode is one ReachGoal action with the episode's pictures, gripper states and step
+    counts, and a tolerance that is never met, so that all steps are used as in a direct run.
+    Success is what the simulator says after the last step. Main thread.
+    """
+
+    def __init__(self, graph: LiveGraph, request: RunRequest) -> None:
+        self._graph = graph
+        self._request = request
+        self._plan_ms: list[float] = []
+        graph.client.on_plan = self._on_plan
+
+    def run(self, *, seed: int, episode: int) -> EpisodeRecord:
+        """Run one episode and return its record. DriverError if a node has died."""
+        graph, suite = self._graph, self._request.suite.suite
+        goals = graph.begin_episode(suite, seed=seed, episode=episode)
+        start_distance_m = _number_or_none(graph.episode.distance_m)
+        before = graph.status
+        self._plan_ms = []
+        graph.client.enable(True)
+        result, error = None, None
+        try:
+            result = self._reach(goals)
+        except (PlanningError, InputError) as raised:
+            error = raised
+            _logger.warning('%s/%d/%d: %s', suite, seed, episode, raised)
+        end = graph.wait_for_episode_after(stamp_to_ns(graph.status.header.stamp))
+        after = graph.status
+        graph.client.enable(False)
+        has_ended_well = result is not None and TERMINATIONS[result.termination] in (
+            'reached',
+            'timeout',
+        )
+        return EpisodeRecord(
+            episode_id=f'{self._request.suite}/{seed}/{episode}',
+            suite=str(self._request.suite),
+            planner=self._request.choice.planner,
+            model=self._request.choice.model,
+            seed=seed,
+            episode=episode,
+            success=bool(end.success) and not end.failed and has_ended_well,
+            start_distance_m=start_distance_m,
+            final_distance_m=_number_or_none(end.distance_m),
+            steps=sum(result.goal_steps) if result else 0,
+            termination='planner_failed' if result is None else TERMINATIONS[result.termination],
+            error_code=error.code if error else _code(result),
+            message=error.message if error else _message(result),
+            goal_energies=result.goal_energies if result else (),
+            plan_ms=tuple(self._plan_ms),
+            cost=_cost(end),
+            commands_clamped=_increase(before, after, 'commands_clamped'),
+            commands_refused=_increase(before, after, 'commands_refused'),
+        )
+
+    def _reach(self, goals: EpisodeGoals) -> ReachResult:
+        patience_s = 30.0 + _WALL_S_PER_STEP * sum(goals.steps_per_goal)
+        return self._graph.client.reach_goal(
+            goals.goals,
+            steps_per_goal=goals.steps_per_goal,
+            tolerance=-1.0,
+            timeout_s=patience_s,
+        )
+
+    def _on_plan(self, message: PlanDiagnostics) -> None:
+        stages = dict(zip(message.stage_names, message.stage_milliseconds, strict=True))
+        if 'total' in stages:
+            self._plan_ms.append(float(stages['total']))
+
+
+@contextmanager
+def open_live_runner(request: RunRequest) -> Iterator[LiveRunner]:
+    """Bring the simulated graph up in a ROS domain of its own, and take it down at the end.
+
+    Raises UnknownNameError for an environment that the bridge does not host.
+    """
+    if request.suite.environment != BRIDGE_ENVIRONMENT:
+        raise UnknownNameError.among(
+            'environment for --through ros', request.suite.environment, (BRIDGE_ENVIRONMENT,)
+        )
+    request.choice.settings()  # complains about --set before any process is started
+    config = GraphConfig(
+        arguments={
+            'planner': request.choice.planner,
+            'model': request.choice.model,
+            'seed': str(request.config.seed),
+        },
+        parameters={'wm_planner': {**request.choice.values, 'device': request.device}},
+    )
+    with LiveGraph(config) as graph:
+        _logger.info('starting the graph in ROS_DOMAIN_ID %d', graph.domain_id)
+        graph.wait_until_ready()
+        yield LiveRunner(graph, request)
+
+
+def _code(result: ReachResult | None) -> int:
+    return 0 if result is None else result.error_code
+
+
+def _message(result: ReachResult | None) -> str:
+    """Return why an action ended, less the sentence that says that all steps were used."""
+    return '' if result is None or result.error_code == 0 else result.message
+
+
+def _cost(status: EpisodeStatus) -> float:
+    return float(status.cost)
+
+
+def _increase(before: PlannerStatus, after: PlannerStatus, name: str) -> int:
+    """Return how much a counter grew; it restarts when the node is activated again."""
+    return max(int(getattr(after, name)) - int(getattr(before, name)), 0)
+
+
+def _number_or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
