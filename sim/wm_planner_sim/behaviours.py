@@ -35,8 +35,7 @@ WORKSPACE_HIGH_M = np.array([0.62, 0.20, 0.28])
 
 DATA_LOW_M = np.array([0.33, -0.23, 0.018])
 DATA_HIGH_M = np.array([0.65, 0.23, 0.31])
-"""Where data are collected: wider, so that a goal at the workspace's edge is not at the edge of what
-the model knows."""
+"""Where data are collected: wider, so that a goal at the edge is not at the edge of the data."""
 
 GRASP_HEIGHT_M = 0.022
 PUSH_HEIGHT_M = 0.025

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ctypes.util import find_library
+import logging
 import os
 
 from wm_planner.core.errors import MissingAssetError
@@ -19,6 +20,8 @@ def select_renderer() -> str:
     everywhere, else EGL on Mesa's surfaceless platform. Raises MissingAssetError naming what to
     install where there is neither.
     """
+    # PyOpenGL announces an optional accelerator that nobody misses, at every start.
+    logging.getLogger('OpenGL.acceleratesupport').setLevel(logging.WARNING)
     chosen = os.environ.get('MUJOCO_GL', '')
     if chosen in _VALID:
         return chosen
