@@ -26,7 +26,7 @@ def test_sim_runs_bridge_and_planner_on_simulated_time() -> None:
 def test_recorder_joins_only_when_asked() -> None:
     assert 'recorder' not in starts('sim', 'record:=false')
     recorder = starts('sim', 'record:=true', 'bag_dir:=/tmp/bags')['recorder']
-    assert recorder.parameters == {'use_sim_time': True, 'bag_dir': '/tmp/bags'}
+    assert recorder.parameters == {'bag_dir': '/tmp/bags'}
 
 
 def test_argument_that_is_not_given_is_not_passed_on() -> None:

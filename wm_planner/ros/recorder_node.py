@@ -15,23 +15,19 @@ from dataclasses import dataclass
 import logging
 from pathlib import Path
 import time
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import RecorderError, WmPlannerError
 from wm_planner.ros import qos
-from wm_planner.ros.bag import BagConfig, BagWriter, offered_qos
+from wm_planner.ros.bag import BagConfig, BagWriter
 from wm_planner.ros.bag_thread import BagStatus, BagThread
+from wm_planner.ros.bag_topics import BagTopics
 from wm_planner.ros.diagnostics import DIAGNOSTICS_TOPIC, Level, diagnostics_message
-from wm_planner.ros.interfaces import message_class
 from wm_planner.ros.parameters import NodeParameters
 from wm_planner.ros.spinning import EXIT_FAILED, EXIT_OK, CallbackGuard, run_node
 
@@ -80,6 +76,9 @@ class RecorderConfig:
         high=10.0,
         read_only=True,
     )
+    take_period_s: float = parameter(
+        0.05, 'how often arrived messages are taken [s, wall]', low=0.005, high=1.0, read_only=True
+    )
     queue_depth: int = parameter(
         100,
         'messages a subscription keeps until they are taken',
@@ -105,16 +104,6 @@ class RecorderConfig:
         validate(self)
 
 
-@dataclass
-class _Recorded:
-    """One topic that is being recorded."""
-
-    type_name: str
-    reliability: ReliabilityPolicy
-    durability: DurabilityPolicy
-    subscription: Subscription[Any]
-
-
 class RecorderNode(Node):
     """Records until it is closed.
 
@@ -130,11 +119,10 @@ class RecorderNode(Node):
         bag_config = parameters.declare(BagConfig())
         parameters.refuse_unknown()
         self._guard = CallbackGuard(lambda text: self.get_logger().error(text))
-        self._recorded: dict[str, _Recorded] = {}
         self._trouble: dict[str, str] = {}  # topics that cannot be recorded, and why
         self._error: WmPlannerError | None = None
         self._thread: BagThread | None = None
-        self._topics = [self.resolve_topic_name(name) for name in self.config.topics]
+        self._topics: BagTopics | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, DIAGNOSTICS_TOPIC, qos.STATUS)
         name = self.config.bag_name or time.strftime('bag_%Y%m%d_%H%M%S')
         self.bag = Path(self.config.bag_dir) / name
@@ -143,15 +131,8 @@ class RecorderNode(Node):
         except RecorderError as error:
             self._fail(error)
         else:
-            self._thread = BagThread(writer, self.config.max_queue_mib << 20)
-            self._thread.start()
-            self.get_logger().info(f'recording {len(self._topics)} topics to {writer.folder}')
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # timers go on when simulated time stops
-        for name, period, callback in (
-            ('discovery', self.config.discovery_period_s, self._discover),
-            ('diagnostics', self.config.report_period_s, self._report),
-        ):
-            self.create_timer(period, self._guard.wrap(name, callback), clock=steady)
+            self._start(writer)
+        self._every(self.config.report_period_s, 'diagnostics', self._report)
 
     @property
     def has_failed(self) -> bool:
@@ -160,12 +141,12 @@ class RecorderNode(Node):
 
     def close(self) -> bool:
         """Finish the bag; False if the disk takes longer than ``stop_timeout_s``."""
-        for recorded in self._recorded.values():
-            self.destroy_subscription(recorded.subscription)
-        self._recorded.clear()
-        if self._thread is None:
+        if self._topics is None or self._thread is None:
             return True
-        is_done = self._thread.stop(self.config.stop_timeout_s)
+        try:
+            self._topics.close()
+        finally:  # whatever happens, what was taken so far becomes a whole bag
+            is_done = self._thread.stop(self.config.stop_timeout_s)
         if not is_done:
             limit = self.config.stop_timeout_s
             self._fail(RecorderError(f'bag {self.bag} was not finished in {limit:g} s.'))
@@ -178,70 +159,23 @@ class RecorderNode(Node):
             )
         return is_done
 
-    # -- topics ----------------------------------------------------------------------------------
-
-    def _discover(self) -> None:
-        if self._thread is None or self.has_failed:
-            return
-        for topic in self._topics:
-            publishers = self.get_publishers_info_by_topic(topic)
-            if publishers:
-                try:
-                    self._record(topic, publishers)
-                except RecorderError as error:
-                    self._note(topic, error.message)
-
-    def _record(self, topic: str, publishers: Sequence[TopicEndpointInfo]) -> None:
-        """Subscribe so that every publisher matches, as rosbag2 does: the weakest offer counts."""
-        known = self._recorded.get(topic)
-        type_name = known.type_name if known else publishers[0].topic_type
-        kind = message_class(type_name)
-        offers = [p.qos_profile for p in publishers if p.topic_type == type_name]
-        if len(offers) < len(publishers):
-            others = sorted({p.topic_type for p in publishers} - {type_name})
-            self._note(
-                topic, f'also published as {", ".join(others)}; only {type_name} is recorded.'
-            )
-        are_reliable = all(o.reliability == ReliabilityPolicy.RELIABLE for o in offers)
-        are_latched = all(o.durability == DurabilityPolicy.TRANSIENT_LOCAL for o in offers)
-        reliability = ReliabilityPolicy.RELIABLE if are_reliable else ReliabilityPolicy.BEST_EFFORT
-        durability = DurabilityPolicy.TRANSIENT_LOCAL if are_latched else DurabilityPolicy.VOLATILE
-        if known is None:
-            assert self._thread is not None
-            self._thread.add_topic(topic, type_name, [offered_qos(o) for o in offers])
-        else:
-            lost_reliability = known.reliability == ReliabilityPolicy.RELIABLE and not are_reliable
-            lost_latching = known.durability == DurabilityPolicy.TRANSIENT_LOCAL and not are_latched
-            if not lost_reliability and not lost_latching:
-                return  # never stronger: subscribing again to a latched topic would record it twice
-            self.destroy_subscription(known.subscription)
-        profile = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=self.config.queue_depth,
-            reliability=reliability,
-            durability=durability,
+    def _start(self, writer: BagWriter) -> None:
+        self._thread = BagThread(writer, self.config.max_queue_mib << 20)
+        self._topics = BagTopics(
+            self,
+            [self.resolve_topic_name(name) for name in self.config.topics],
+            self._thread,
+            queue_depth=self.config.queue_depth,
+            on_trouble=self._note,
         )
-        subscription = self.create_subscription(
-            kind,
-            topic,
-            self._guard.wrap(topic, self._writer_of(topic)),
-            profile,
-            raw=True,
-        )
-        self._recorded[topic] = _Recorded(type_name, reliability, durability, subscription)
+        self._thread.start()
+        self._every(self.config.discovery_period_s, 'discovery', self._topics.discover)
+        self._every(self.config.take_period_s, 'take', self._topics.take)
+        self.get_logger().info(f'recording {len(self.config.topics)} topics to {writer.folder}')
 
-    def _writer_of(self, topic: str) -> Callable[[bytes, Any], None]:
-        def write(data: bytes, info: Any) -> None:
-            assert self._thread is not None
-            self._thread.push(
-                topic,
-                data,
-                log_time_ns=info['received_timestamp'],
-                publish_time_ns=info['source_timestamp'],
-                sequence=info.get('publication_sequence_number') or 0,
-            )
-
-        return write
+    def _every(self, period_s: float, name: str, callback: Callable[[], None]) -> None:
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when simulated time stops
+        self.create_timer(period_s, self._guard.wrap(name, callback), clock=steady)
 
     # -- reports ---------------------------------------------------------------------------------
 
@@ -262,14 +196,14 @@ class RecorderNode(Node):
             self._note(topic, sentence)
         level, message = self._verdict(status)
         values: dict[str, object] = {'bag': self.bag.absolute(), 'format': 'rosbag2 mcap'}
-        if status is not None:
+        if status is not None and self._topics is not None:
             values |= {
                 'messages': status.messages,
                 'bytes_written': status.bytes_written,
                 'dropped': status.dropped,
                 'queued_bytes': status.queued_bytes,
                 'topics': ' '.join(status.topics),
-                'without_publisher': ' '.join(t for t in self._topics if t not in self._recorded),
+                'without_publisher': ' '.join(self._topics.without_publisher),
             }
         values |= {f'trouble {topic}': sentence for topic, sentence in self._trouble.items()}
         name = f'{self.get_name()}: bag'
@@ -281,6 +215,8 @@ class RecorderNode(Node):
     def _verdict(self, status: BagStatus | None) -> tuple[Level, str]:
         if self._error is not None:
             return Level.ERROR, str(self._error)
+        if self._guard.error_count:
+            return Level.WARN, f'{self._guard.error_count} errors in callbacks: see the log'
         if status is not None and status.dropped:
             return Level.WARN, f'{status.dropped} messages dropped: the disk is too slow'
         if self._trouble:
