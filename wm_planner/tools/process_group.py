@@ -35,11 +35,16 @@ class ProcessExit:
     tail: tuple[str, ...]
 
     @property
+    def is_clean(self) -> bool:
+        """Return whether it ended as a node does that is told to stop."""
+        return self.returncode in (0, 128 + signal.SIGINT)  # the latter: while still starting
+
+    @property
     def reason(self) -> str:
         """Return how it ended as a sentence without a full stop."""
         if self.returncode < 0:
             return f'{self.name} was ended by {signal.Signals(-self.returncode).name}'
-        return f'{self.name} ended by itself with exit status {self.returncode}'
+        return f'{self.name} ended with exit status {self.returncode}'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +120,8 @@ class ProcessGroup:
     def ended(self) -> ProcessExit | None:
         """Return the first child found to have ended, or None while all run."""
         for name, child in self._children.items():
-            returncode = child.poll()
-            if returncode is not None:
-                return ProcessExit(name=name, returncode=returncode, tail=tuple(self._tails[name]))
+            if child.poll() is not None:
+                return self._exit(name)
         return None
 
     def wait(self, until: threading.Event, timeout_s: float = float('inf')) -> ProcessExit | None:
@@ -129,8 +133,8 @@ class ProcessGroup:
                 return exited
         return None
 
-    def stop(self) -> dict[str, int]:
-        """Stop every child that still runs; return all exit statuses. Safe to call again."""
+    def stop(self) -> dict[str, ProcessExit]:
+        """Stop every child that still runs; return how each ended. Safe to call again."""
         times = self._stop_times
         steps = (
             (signal.SIGINT, times.interrupt_s),
@@ -148,7 +152,7 @@ class ProcessGroup:
             _signal_session(child, signal.SIGKILL)  # what a node may itself have started
         for reader in self._readers:
             reader.join(timeout=1.0)
-        return {name: child.poll() or 0 for name, child in self._children.items()}
+        return {name: self._exit(name) for name in self._children}
 
     def __enter__(self) -> ProcessGroup:
         self.start()
@@ -182,6 +186,15 @@ class ProcessGroup:
         )
         reader.start()
         self._readers.append(reader)
+
+    def _exit(self, name: str) -> ProcessExit:
+        # A process that not even SIGKILL has ended by now hangs in the kernel.
+        returncode = self._children[name].poll()
+        return ProcessExit(
+            name=name,
+            returncode=-signal.SIGKILL if returncode is None else returncode,
+            tail=tuple(self._tails[name]),
+        )
 
     def _read(self, name: str, child: subprocess.Popen[str]) -> None:
         assert child.stdout is not None

@@ -31,7 +31,7 @@ def up(
 ) -> None:
     """Start the nodes of PROFILE as child processes; Ctrl-C stops them all.
 
-    The exit status is 0 after Ctrl-C or SIGTERM, 1 when a node ended by itself.
+    The exit status is 0 after Ctrl-C or SIGTERM, 1 when a node ended by itself or badly.
     """
     chosen = profile(profile_name)
     if show_args:
@@ -46,8 +46,14 @@ def up(
         exited = group.wait(stop)
         if exited is not None:
             typer.echo(f'[up] {exited.reason}; stopping the others', err=True)
-    typer.echo('[up] all nodes have stopped', err=True)
+    ends = group.stop()
     if exited is not None:
+        del ends[exited.name]  # reported already
+    failed = [end for end in ends.values() if not end.is_clean]
+    for end in failed:
+        typer.echo(f'[up] {end.reason} while stopping', err=True)
+    typer.echo('[up] all nodes have stopped', err=True)
+    if exited is not None or failed:
         raise typer.Exit(1)
 
 

@@ -14,6 +14,7 @@ import threading
 
 import pytest
 
+from fakes.processes import is_running
 from fakes.waiting import wait_for
 from wm_planner.bringup import NodeStart
 from wm_planner.tools.process_group import ProcessExit, ProcessGroup, StopTimes
@@ -78,14 +79,6 @@ class Output:
         self.lines.append((name, line))
 
 
-def is_running(pid: int) -> bool:
-    """Return whether a process runs; one that has ended but was not waited for does not."""
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 @pytest.fixture
 def output() -> Iterator[Output]:
     yield Output()
@@ -99,7 +92,7 @@ def test_children_stop_on_interrupt_and_their_last_words_are_heard(
         wait_for(lambda: ('the_obedient', 'ready') in output.lines)
         assert group.ended() is None
     assert output.lines[-1] == ('the_obedient', 'bye')
-    assert group.stop() == {'the_obedient': 0}
+    assert group.stop()['the_obedient'].is_clean
 
 
 def test_child_that_ignores_signals_is_killed(modules: Path, output: Output) -> None:
@@ -109,7 +102,9 @@ def test_child_that_ignores_signals_is_killed(modules: Path, output: Output) -> 
     with group:
         wait_for(lambda: len(output.lines) == 2)
         pids = [group.pid(name) for name in group.names]
-    assert group.stop() == {'the_stubborn': -signal.SIGKILL, 'the_obedient': 0}
+    ends = group.stop()
+    assert ends['the_stubborn'].reason == 'the_stubborn was ended by SIGKILL'
+    assert not ends['the_stubborn'].is_clean and ends['the_obedient'].is_clean
     assert not any(map(is_running, pids))
 
 
@@ -122,7 +117,7 @@ def test_wait_reports_which_child_ended_and_why(modules: Path, output: Output) -
         wait_for(lambda: ('the_failing', 'cannot go on') in output.lines)
         exited = group.ended()
     assert exited == ProcessExit(name='the_failing', returncode=3, tail=('cannot go on',))
-    assert exited.reason == 'the_failing ended by itself with exit status 3'
+    assert exited.reason == 'the_failing ended with exit status 3'
 
 
 def test_reason_names_the_signal() -> None:
@@ -174,4 +169,4 @@ def test_child_hears_interrupt_even_when_the_parent_ignores_it(
             wait_for(lambda: ('the_plain', 'ready') in output.lines)
     finally:
         signal.signal(signal.SIGINT, former)
-    assert group.stop() == {'the_plain': 128 + signal.SIGINT}
+    assert group.stop()['the_plain'].returncode == 128 + signal.SIGINT
