@@ -18,6 +18,8 @@ from typing import Any, TypeVar, get_type_hints
 from wm_planner.core.errors import InvalidParameterError
 
 _KEY = 'wm_planner.parameter'
+REQUIRED = dataclasses.MISSING
+"""Passed to ``parameter`` instead of a default: the value has to be given."""
 ConfigT = TypeVar('ConfigT')
 
 

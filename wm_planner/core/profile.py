@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from wm_planner.core.config import from_mapping, parameter, validate
+from wm_planner.core.config import REQUIRED, from_mapping, parameter, validate
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.geometry import Array
 
@@ -36,9 +36,9 @@ class RobotProfile:
     Positions and the workspace box are in ``base_frame``. ``from_yaml`` is the usual way in.
     """
 
-    name: str
-    base_frame: str
-    tool_frame: str
+    name: str = parameter(REQUIRED, 'name of the profile')
+    base_frame: str = parameter(REQUIRED, 'frame that poses and targets are in')
+    tool_frame: str = parameter(REQUIRED, 'frame of the tool centre point')
     camera_frame: str = parameter('', 'expected frame_id of the images; empty accepts any')
     workspace_low_m: tuple[float, ...] = parameter(
         (0.28, -0.45, 0.0), 'lower corner of the box the tool may be in [m]'
@@ -62,8 +62,12 @@ class RobotProfile:
     gripper_max_width_m: float = parameter(
         0.08, 'opening of the gripper at closedness 0 [m]', low=0.001
     )
-    arm_joint_names: tuple[str, ...] = ()
-    gripper_joint_names: tuple[str, ...] = ()
+    arm_joint_names: tuple[str, ...] = parameter(
+        (), 'joints that a JointState must hold, base to tip'
+    )
+    gripper_joint_names: tuple[str, ...] = parameter(
+        (), 'finger joints; their positions add up to the opening [m]'
+    )
     sink: str = parameter('tool_pose', 'how commands leave: a name of the sink registry')
     topics: Topics = field(default_factory=Topics)
 
