@@ -47,7 +47,7 @@ class NodeProcess:
         """Everything the process has printed."""
         return ''.join(self._lines)
 
-    def wait_for_output(self, text: str, timeout_s: float = 30.0) -> None:
+    def wait_for_output(self, text: str, timeout_s: float = 120.0) -> None:
         """Wait until ``text`` was printed; fails at once if the process ended without it."""
         wait_for(
             lambda: text in self.output or self.process.poll() is not None,
@@ -57,12 +57,12 @@ class NodeProcess:
         self._join_if_ended()
         assert text in self.output, self.output
 
-    def stop(self, number: int = signal.SIGINT, timeout_s: float = 30.0) -> int:
+    def stop(self, number: int = signal.SIGINT, timeout_s: float = 120.0) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
         return self.wait(timeout_s)
 
-    def wait(self, timeout_s: float = 30.0) -> int:
+    def wait(self, timeout_s: float = 120.0) -> int:
         """Return the exit code."""
         code = self.process.wait(timeout_s)
         self._join_if_ended()

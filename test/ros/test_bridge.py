@@ -74,7 +74,7 @@ class Client:
             'step': self.node.create_client(StepSimulation, '/sim_bridge/step'),
         }
         for client in self.services.values():
-            assert client.wait_for_service(timeout_sec=60.0)
+            assert client.wait_for_service(timeout_sec=120.0)
         self.spin_until(self._is_connected, 'all topics of the bridge')
 
     def _is_connected(self) -> bool:
@@ -83,7 +83,7 @@ class Client:
             self.seen[name] for name in ('clock', 'joints', 'tool', 'image', 'status')
         )
 
-    def spin_until(self, claim: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+    def spin_until(self, claim: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
         wait_for(
             claim,
             what=what,
@@ -148,7 +148,7 @@ class Client:
 def bridge() -> Iterator[tuple[NodeProcess, Client]]:
     """One bridge for the tests that leave it as it was: making it takes seconds."""
     with NodeProcess(MODULE, 'sim_bridge') as process:
-        process.wait_for_output('tabletop runs', 120.0)
+        process.wait_for_output('tabletop runs')
         client = Client()
         yield process, client
         client.close()
@@ -199,9 +199,14 @@ def test_nothing_is_stamped_later_than_the_clock(client: Client) -> None:
     client.spin_until(lambda: len(client.seen['image']) >= 5, '5 pictures')
     client.pause(True)
     client.spin_until(lambda: client.newest('status').message == '', 'a status')
-    newest = stamp_ns(client.newest('clock').clock)
-    for name in ('joints', 'tool', 'image', 'wrist', 'status'):
-        assert all(stamp_ns(m.header.stamp) <= newest for m in client.seen[name])
+    others = [client.seen[name] for name in ('joints', 'tool', 'image', 'wrist', 'status')]
+    client.spin_until(
+        lambda: (
+            max(stamp_ns(m.header.stamp) for seen in others for m in seen)
+            <= stamp_ns(client.newest('clock').clock)
+        ),
+        'a clock that is not behind',
+    )
 
 
 _REFERENCE = """
@@ -478,23 +483,30 @@ def test_diagnostics_state_renderer_and_speed(client: Client) -> None:
 def test_dead_simulation_is_stated_and_ends_the_process() -> None:
     prelude = (
         'from wm_planner_sim.tabletop import TabletopSim\n'
-        'good = TabletopSim.advance\n'
-        'def advance(self, duration_s):\n'
-        '    assert self.time_ns < 2_000_000_000, "physics broke"\n'
-        '    good(self, duration_s)\n'
-        'TabletopSim.advance = advance'
+        'def set_target(self, command):\n'
+        '    assert command.position_m[0] < 0.7, "physics broke"\n'
+        'TabletopSim.set_target = set_target'
     )
     with NodeProcess(MODULE, 'sim_bridge', prelude=prelude) as process:
-        process.wait_for_output('tabletop runs', 120.0)
+        process.wait_for_output('tabletop runs')
         client = Client()
-        client.spin_until(lambda: client.newest('status').error_code == 901, 'the failure')
+        client.spin_until(
+            lambda: client.send((0.75, 0.0, 0.3)) or client.newest('status').error_code == 901,
+            'the failure',
+        )
         assert 'physics broke' in client.newest('status').message
         assert process.wait() == 1
         assert 'the simulation died' in process.output
         assert client.newest('status').failed
-        levels = [s.level for m in client.seen['diagnostics'] for s in m.status]
+        client.spin_until(
+            lambda: any(
+                s.level == DiagnosticStatus.ERROR
+                for m in client.seen['diagnostics']
+                for s in m.status
+            ),
+            'the error in the diagnostics',
+        )
         client.close()
-    assert levels[-1] in (DiagnosticStatus.ERROR, DiagnosticStatus.OK)
 
 
 @pytest.mark.parametrize(
@@ -508,5 +520,5 @@ def test_bad_parameter_ends_the_process_with_the_valid_values(
     parameters: dict[str, Any], words: str
 ) -> None:
     with NodeProcess(MODULE, 'sim_bridge', **parameters) as process:
-        assert process.wait(60) == 2
+        assert process.wait() == 2
         assert words in process.output

@@ -52,7 +52,7 @@ class Talker:
             DiagnosticArray, '/diagnostics', lambda m: self.diagnostics.extend(m.status), 10
         )
 
-    def spin_until(self, claim: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+    def spin_until(self, claim: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
         wait_for(
             claim,
             what=what,
