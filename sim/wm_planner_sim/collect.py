@@ -11,7 +11,7 @@ from wm_planner.training.episode import Episode
 from wm_planner_sim.behaviours import (
     DATA_HIGH_M,
     DATA_LOW_M,
-    MAX_YAW_RAD,
+    DATA_YAW_RAD,
     TABLETOP_ACTIONS,
     Behaviour,
     Driver,
@@ -53,7 +53,7 @@ class TabletopCollector:
         sim.reset(
             seed=int(rng.integers(2**31)),
             tool_position_m=start,
-            tool_yaw_rad=rng.uniform(-MAX_YAW_RAD, MAX_YAW_RAD),
+            tool_yaw_rad=rng.uniform(-DATA_YAW_RAD, DATA_YAW_RAD),
             gripper_closedness=float(rng.integers(2)),
         )
         pick = rng.choice(len(_MIX), p=[share for share, _ in _MIX])
