@@ -40,8 +40,8 @@ DATA_HIGH_M = np.array([0.65, 0.23, 0.31])
 GRASP_HEIGHT_M = 0.022
 PUSH_HEIGHT_M = 0.025
 DATA_YAW_RAD = 1.2
-"""Largest yaw in the data: well beyond that of any goal (0.8), because a model that has never seen a
-tool turned further takes it for one turned back, and the planner then turns it ever further."""
+"""Largest yaw in the data: well beyond that of any goal (0.8), because a model that has never seen
+a tool turned further takes it for one turned back, and the planner turns it ever further."""
 
 
 @dataclass(frozen=True, kw_only=True)
