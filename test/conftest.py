@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 import tempfile
 
+from hypothesis import settings
 import pytest
 
 # Before anything imports rclpy or torch: no traffic off this machine, no graph shared with another
@@ -22,6 +23,10 @@ os.environ.setdefault(
     str(Path(__file__).resolve().parents[1] / 'config' / 'fastdds_loopback.xml'),
 )
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+# Property tests try the same examples in every run, and a slow machine is no failure of theirs.
+settings.register_profile('suite', deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile('suite')
 
 TEST_FOLDER = Path(__file__).resolve().parent
 TIERS = {

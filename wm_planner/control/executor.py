@@ -194,7 +194,7 @@ class PlanExecutor:
         now_ns: int,
         state: RobotState,
     ) -> None:
-        """Set out at ``begin_ns`` from ``setpoint`` for what the next action makes of ``reference``."""
+        """Set out from ``setpoint`` for what the next action makes of ``reference``."""
         plan = self._plan
         assert plan is not None, 'a step belongs to a plan'
         wanted = action_to_command(

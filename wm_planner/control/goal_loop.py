@@ -224,11 +224,11 @@ class GoalLoop:
         assert self._pursuit is not None, 'a step belongs to a goal'
         steps, last_setpoint = self._executor.executed_steps, self._executor.target(now_ns, state)
         self.stop_motion()
-        self._last_setpoint = last_setpoint  # the end of the way, which no tick may have met
         self._executed_since_plan += steps
         self._not_before_ns = now_ns
         if self._pursuit.on_steps(steps) is Next.END:
             self._end_as_pursuit_says(self._pursuit)
+        self._last_setpoint = last_setpoint  # the end of the way, which no tick may have met
 
     def _begin_plan(
         self,

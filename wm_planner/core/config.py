@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass, field
 import math
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from wm_planner.core.errors import InvalidParameterError
 
@@ -117,6 +117,8 @@ def from_mapping(cls: type[ConfigT], values: Mapping[str, Any], *, where: str = 
         return cls(**arguments)
     except TypeError as error:  # a field without a default that the source does not give
         raise InvalidParameterError(f'{prefix}{error}') from error
+    except InvalidParameterError as error:
+        raise InvalidParameterError(f'{prefix}{error.message}') from error
 
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
@@ -125,10 +127,13 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
     if isinstance(value, list):
         value = tuple(value)
     text = str(hint)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            raise InvalidParameterError(f'{name} is {value!r}; valid: a list, as {text}.')
+        item_hint = get_args(hint)[0]
+        return tuple(_coerce(f'{name}[{i}]', item, item_hint) for i, item in enumerate(value))
     if isinstance(value, tuple):
-        if 'tuple' not in text:
-            raise InvalidParameterError(f'{name} is a list; valid: {text}.')
-        return tuple(float(v) if 'float' in text and _is_int(v) else v for v in value)
+        raise InvalidParameterError(f'{name} is a list; valid: {text}.')
     if hint is float and _is_int(value):
         return float(value)
     scalar = (bool, int, float, str)

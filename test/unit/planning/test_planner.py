@@ -1,0 +1,361 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""WorldModelPlanner on a model of one line, with time in the test's hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from fakes.clock import ManualClock
+from fakes.values import SPEC, a_goal, an_image, an_observation
+from wm_planner.core.errors import (
+    InvalidImageError,
+    NoFiniteEnergyError,
+    PlannerFailedError,
+)
+from wm_planner.core.protocols import OptimizationResult
+from wm_planner.core.types import StopReason
+from wm_planner.planning.cem import CemConfig, CemOptimizer
+from wm_planner.planning.objectives import ObjectiveConfig, make_objective
+from wm_planner.planning.planner import PlannerConfig, WorldModelPlanner, shift_mean
+from wm_planner.planning.shooting import ShootingEnergy
+
+
+class SumModel:
+    """Latent = brightness of the picture plus the sum of all deltas so far, N = 1, D = 3."""
+
+    action_spec = SPEC
+    context_frames = 1
+    goal_tolerance = 0.25
+
+    def __init__(self, clock=None, rollout_s=0.0):
+        self.encoded_goals = []
+        self.rollout_sizes = []
+        self.broken = math.nan
+        self.break_observation = self.break_goal = self.break_rollout = False
+        self._clock, self._rollout_s = clock, rollout_s
+
+    def encode(self, observation):
+        value = self.broken if self.break_observation else float(observation.images[-1].mean())
+        return torch.full((3,), value / 1000.0)
+
+    def current(self, state):
+        return state.unsqueeze(0)
+
+    def encode_goal(self, goal):
+        self.encoded_goals.append(goal.goal_id)
+        if goal.image.max() == 0:
+            raise InvalidImageError('black')
+        value = self.broken if self.break_goal else float(goal.image.mean())
+        return torch.full((1, 3), value / 1000.0)
+
+    def rollout(self, state, actions):
+        self.rollout_sizes.append(actions.shape[0])
+        if self._clock is not None:
+            self._clock.advance(self._rollout_s)
+        predicted = state + actions[:, :, :3].cumsum(dim=1)
+        return (predicted * (self.broken if self.break_rollout else 1.0)).unsqueeze(2)
+
+
+def planner_on(model, *, clock=None, cem=None, **config):
+    settings = {'num_samples': 64, 'num_elites': 8, 'num_iterations': 6, 'horizon': 3}
+    optimizer = CemOptimizer(CemConfig(**{**settings, **(cem or {})}), device='cpu')
+    return WorldModelPlanner(
+        model,
+        make_objective(ObjectiveConfig(step_weight=0.5), horizon=optimizer.horizon),
+        optimizer,
+        PlannerConfig(**config),
+        device='cpu',
+        monotonic_ns=(clock or ManualClock()).monotonic_ns,
+    )
+
+
+GOAL = a_goal(image=an_image(130))
+OBSERVATION = an_observation(7, image=an_image(100))
+
+
+def test_plan_goes_straight_to_the_goal() -> None:
+    """130 - 100 = 30 units of brightness = 0.03 on each axis, in one step of at most 0.06."""
+    cem = {'num_samples': 512, 'num_elites': 50, 'num_iterations': 30, 'min_std_scale': 0.0}
+    plan = planner_on(SumModel(), cem=cem).plan(OBSERVATION, GOAL)
+    assert plan.actions[0, :3] == pytest.approx([0.03] * 3, abs=2e-3)
+    assert plan.actions[1:, :3] == pytest.approx(np.zeros((2, 3)), abs=4e-3)
+    assert plan.goal_energy == pytest.approx(0.03**2)
+    assert plan.goal_id == 'goal'
+    assert plan.observation_stamp_ns == 7
+    assert set(plan.diagnostics.milliseconds) == {'goal', 'encode', 'optimize', 'total'}
+    assert plan.diagnostics.rollouts == 30 * 512 + 1
+    assert len(plan.diagnostics.std) == SPEC.size
+
+
+def test_same_seed_gives_the_same_plans_after_reset_and_in_a_new_planner() -> None:
+    planner = planner_on(SumModel(), seed=5)
+    first = [planner.plan(OBSERVATION, GOAL).actions for _ in range(2)]
+    planner.reset()
+    again = [planner.plan(OBSERVATION, GOAL).actions for _ in range(2)]
+    other = planner_on(SumModel(), seed=5).plan(OBSERVATION, GOAL).actions
+    assert np.array_equal(first, again)
+    assert np.array_equal(first[0], other)
+    assert not np.array_equal(first[0], first[1])  # the draws go on in between
+
+
+def test_seed_changes_the_draws() -> None:
+    planner = planner_on(SumModel())
+    first = planner.plan(OBSERVATION, GOAL).actions
+    planner.reset()
+    planner.seed(99)
+    assert not np.array_equal(first, planner.plan(OBSERVATION, GOAL).actions)
+
+
+def test_plan_does_not_depend_on_the_chunk_size() -> None:
+    plans = [
+        planner_on(SumModel(), max_samples_per_chunk=chunk).plan(OBSERVATION, GOAL)
+        for chunk in (0, 1, 7, 64, 1000)
+    ]
+    for plan in plans[1:]:
+        assert np.array_equal(plan.actions, plans[0].actions)
+        assert plan.energy == plans[0].energy
+
+
+def test_chunks_are_no_larger_than_asked() -> None:
+    model = SumModel()
+    planner_on(model, max_samples_per_chunk=7).plan(OBSERVATION, GOAL)
+    assert max(model.rollout_sizes) == 7
+    assert sum(model.rollout_sizes) == 6 * 64 + 1
+
+
+def test_shooting_energy_is_the_objective_of_the_rollout() -> None:
+    model, objective = SumModel(), make_objective(ObjectiveConfig(), horizon=2)
+    state, goal_latent = model.encode(OBSERVATION), model.encode_goal(GOAL)
+    energy = ShootingEnergy(model, objective, state=state, goal_latent=goal_latent)
+    actions = torch.randn(9, 2, 5)
+    expected = ((0.1 + actions[:, :, :3].sum(1) - 0.13) ** 2).mean(-1)
+    assert torch.allclose(energy(actions), expected, atol=1e-6)
+
+
+def test_actions_are_inside_the_bounds_in_double_precision() -> None:
+    plan = planner_on(SumModel()).plan(OBSERVATION, a_goal(image=an_image(255)))
+    assert np.all(plan.actions >= SPEC.low)
+    assert np.all(plan.actions <= SPEC.high)
+
+
+# goals ------------------------------------------------------------------------------------------
+
+
+def test_goal_is_encoded_once() -> None:
+    model = SumModel()
+    planner = planner_on(model)
+    planner.prepare_goal(GOAL)
+    for _ in range(3):
+        planner.plan(OBSERVATION, GOAL)
+    assert model.encoded_goals == ['goal']
+
+
+def test_another_picture_under_the_same_name_is_encoded_anew() -> None:
+    planner = planner_on(SumModel())
+    planner.plan(OBSERVATION, GOAL)
+    plan = planner.plan(OBSERVATION, a_goal(image=an_image(110)))
+    assert plan.goal_energy == pytest.approx(0.01**2)
+
+
+def test_goal_cache_is_bounded() -> None:
+    model = SumModel()
+    planner = planner_on(model, goal_cache_size=2)
+    goals = [a_goal(name) for name in 'abc']
+    for goal in (*goals, goals[2], goals[0]):
+        planner.prepare_goal(goal)
+    assert model.encoded_goals == ['a', 'b', 'c', 'a']
+
+
+def test_goal_that_the_model_refuses_is_an_input_error() -> None:
+    with pytest.raises(InvalidImageError):
+        planner_on(SumModel()).prepare_goal(a_goal(image=an_image(0)))
+
+
+# the gripper ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('recorded', 'commanded'), [(0.26, 1.0), (0.25, 0.0), (0.0, 0.0)])
+def test_gripper_is_pinned_to_the_recorded_state(recorded, commanded) -> None:
+    plan = planner_on(SumModel()).plan(OBSERVATION, replace(GOAL, gripper_closedness=recorded))
+    assert np.all(plan.actions[:, 4] == commanded)
+
+
+@pytest.mark.parametrize(('config', 'closedness'), [({'pin_gripper': False}, 1.0), ({}, None)])
+def test_gripper_is_free_where_it_is_not_pinned(config, closedness) -> None:
+    goal = replace(GOAL, gripper_closedness=closedness)
+    plan = planner_on(SumModel(), **config).plan(OBSERVATION, goal)
+    assert not np.any(np.isin(plan.actions[:, 4], [0.0, 1.0]))
+
+
+# warm start -------------------------------------------------------------------------------------
+
+
+class RecordingOptimizer:
+    """Returns a fixed plan and records what it was started with."""
+
+    MEAN = torch.arange(15.0).reshape(3, 5) / 1000.0
+
+    def __init__(self):
+        self.init_means = []
+        self.actions = self.MEAN
+        self.energy = 1.0
+        self.error = None
+
+    def minimize(self, energy_fn, spec, *, init_mean, generator, should_stop):
+        self.init_means.append(init_mean)
+        if self.error is not None:
+            raise self.error
+        return OptimizationResult(
+            actions=self.actions,
+            energy=self.energy,
+            mean=self.MEAN,
+            std=torch.ones(3, 5),
+            elite_energies=torch.ones(2),
+            iterations=1,
+            rollouts=1,
+            non_finite_count=0,
+            stop_reason=StopReason.CONVERGED,
+        )
+
+
+def recording_planner(**config):
+    optimizer = RecordingOptimizer()
+    planner = WorldModelPlanner(
+        SumModel(),
+        make_objective(ObjectiveConfig(), horizon=3),
+        optimizer,
+        PlannerConfig(**config),
+        device='cpu',
+    )
+    return planner, optimizer
+
+
+@pytest.mark.parametrize(('executed', 'rows'), [(0, [0, 1, 2]), (1, [1, 2, 2]), (2, [2, 2, 2])])
+def test_warm_start_is_the_last_mean_shifted_with_its_tail_repeated(executed, rows) -> None:
+    planner, optimizer = recording_planner()
+    planner.plan(OBSERVATION, GOAL)
+    planner.plan(OBSERVATION, GOAL, executed_steps=executed)
+    assert optimizer.init_means[0] is None
+    assert torch.equal(optimizer.init_means[1], RecordingOptimizer.MEAN[rows])
+
+
+def test_nothing_is_left_to_start_from_when_the_plan_is_used_up() -> None:
+    assert shift_mean(torch.ones(3, 5), 3) is None
+    assert shift_mean(torch.ones(3, 5), 7) is None
+
+
+def test_warm_start_is_dropped_when_the_goal_changes() -> None:
+    planner, optimizer = recording_planner()
+    planner.plan(OBSERVATION, GOAL)
+    planner.plan(OBSERVATION, a_goal('other'))
+    planner.plan(OBSERVATION, GOAL)
+    assert optimizer.init_means == [None, None, None]
+
+
+def test_warm_start_is_dropped_by_reset_and_by_config() -> None:
+    planner, optimizer = recording_planner()
+    planner.plan(OBSERVATION, GOAL)
+    planner.reset()
+    planner.plan(OBSERVATION, GOAL)
+    cold, cold_optimizer = recording_planner(warm_start=False)
+    cold.plan(OBSERVATION, GOAL)
+    cold.plan(OBSERVATION, GOAL)
+    assert optimizer.init_means == [None, None]
+    assert cold_optimizer.init_means == [None, None]
+
+
+def test_warm_start_is_dropped_after_a_plan_that_failed() -> None:
+    planner, optimizer = recording_planner()
+    planner.plan(OBSERVATION, GOAL)
+    optimizer.error = NoFiniteEnergyError('none')
+    with pytest.raises(NoFiniteEnergyError):
+        planner.plan(OBSERVATION, GOAL)
+    optimizer.error = None
+    planner.plan(OBSERVATION, GOAL)
+    assert optimizer.init_means[2] is None
+
+
+# deadline ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('deadline_s', 'iterations'), [(0.01, 1), (0.19, 1), (0.2, 2), (0.35, 3), (10.0, 6)]
+)
+def test_no_iteration_is_begun_that_would_end_after_the_deadline(deadline_s, iterations) -> None:
+    """Each iteration takes 0.1 s; the first always runs."""
+    clock = ManualClock()
+    planner = planner_on(SumModel(clock, rollout_s=0.1), clock=clock)
+    plan = planner.plan(OBSERVATION, GOAL, deadline_s=deadline_s)
+    assert plan.diagnostics.iterations == iterations
+    is_cut = iterations < 6
+    expected = StopReason.DEADLINE if is_cut else StopReason.CONVERGED
+    assert plan.diagnostics.stop_reason is expected
+
+
+def test_deadline_of_the_config_holds_where_the_caller_sets_none() -> None:
+    clock = ManualClock()
+    planner = planner_on(SumModel(clock, rollout_s=0.1), clock=clock, deadline_s=0.25)
+    assert planner.plan(OBSERVATION, GOAL).diagnostics.iterations == 2
+    assert planner.plan(OBSERVATION, GOAL, deadline_s=5.0).diagnostics.iterations == 6
+
+
+def test_milliseconds_are_those_of_the_clock_passed_in() -> None:
+    clock = ManualClock()
+    plan = planner_on(SumModel(clock, rollout_s=0.1), clock=clock).plan(OBSERVATION, GOAL)
+    assert plan.diagnostics.milliseconds['optimize'] == pytest.approx(700.0)  # 6 + the mean
+    assert plan.diagnostics.milliseconds['total'] == pytest.approx(700.0)
+
+
+def test_request_stop_ends_plans_after_one_iteration_until_reset() -> None:
+    planner = planner_on(SumModel())
+    planner.request_stop()
+    assert planner.plan(OBSERVATION, GOAL).diagnostics.stop_reason is StopReason.CANCELED
+    planner.reset()
+    assert planner.plan(OBSERVATION, GOAL).diagnostics.stop_reason is StopReason.CONVERGED
+
+
+# what must not get out --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('broken', [math.nan, math.inf])
+@pytest.mark.parametrize(
+    ('part', 'error'),
+    [
+        ('break_observation', NoFiniteEnergyError),
+        ('break_goal', PlannerFailedError),
+        ('break_rollout', NoFiniteEnergyError),
+    ],
+)
+def test_numbers_that_are_not_finite_raise_and_never_reach_a_plan(part, error, broken) -> None:
+    model = SumModel()
+    model.broken = broken
+    setattr(model, part, True)
+    with pytest.raises(error, match='finite'):
+        planner_on(model).plan(OBSERVATION, GOAL)
+
+
+@pytest.mark.parametrize(
+    'damage',
+    [
+        {'actions': torch.full((3, 5), math.nan)},
+        {'actions': torch.full((3, 5), -math.inf)},
+        {'energy': math.nan},
+    ],
+)
+def test_a_plan_that_is_not_finite_is_a_failure(damage) -> None:
+    planner, optimizer = recording_planner()
+    for name, value in damage.items():
+        setattr(optimizer, name, value)
+    with pytest.raises(PlannerFailedError, match='not finite'):
+        planner.plan(OBSERVATION, GOAL)
+
+
+def test_observation_with_another_number_of_frames_is_refused() -> None:
+    with pytest.raises(PlannerFailedError, match='2 frames; valid: 1'):
+        planner_on(SumModel()).plan(an_observation(1, 2), GOAL)
