@@ -23,12 +23,12 @@ from wm_planner.ros import qos
 from wm_planner.ros.conversions import (
     image_to_message,
     joints_to_message,
-    state_to_message,
     stamp_to_ns,
+    state_to_message,
 )
 
 DOWN = (1.0, 0.0, 0.0, 0.0)
-PERIOD_S = 0.02
+PERIOD_S = 0.04
 
 
 class Spinner:
@@ -59,7 +59,7 @@ class Spinner:
 
 
 class LoopbackRobot:
-    """Publishes frames, joints and tool pose at 50 Hz; moves to the newest target at once.
+    """Publishes frames, joints and tool pose at 25 Hz; moves to the newest target at once.
 
     ``change`` maps a stream (image, joints, pose) to a function that may spoil a message before it
     goes out, or return None to keep it back. ``targets`` has every pose received, with the
@@ -124,9 +124,7 @@ class LoopbackRobot:
     def _move(self, message: PoseStamped) -> None:
         point = message.pose.position
         self.position_m = np.array([point.x, point.y, point.z])
-        self.targets.append(
-            (stamp_to_ns(message.header.stamp), self.position_m, self.closedness)
-        )
+        self.targets.append((stamp_to_ns(message.header.stamp), self.position_m, self.closedness))
 
     def _grip(self, message: Float64MultiArray) -> None:
         self.closedness = float(message.data[0])

@@ -18,8 +18,6 @@ from geometry_msgs.msg import PoseStamped  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
-from wm_planner_msgs.msg import PlannerStatus  # noqa: E402
-from wm_planner_msgs.srv import SetGoalImage  # noqa: E402
 
 from wm_planner.control.status import ControllerState, ControllerStatus  # noqa: E402
 from wm_planner.core.errors import (  # noqa: E402
@@ -41,6 +39,8 @@ from wm_planner.core.types import (  # noqa: E402
     StopReason,
 )
 from wm_planner.ros import conversions as convert  # noqa: E402
+from wm_planner_msgs.msg import PlannerStatus  # noqa: E402
+from wm_planner_msgs.srv import SetGoalImage  # noqa: E402
 
 PROFILE = RobotProfile.from_yaml(robot_profile_file('panda_sim'))
 STAMP_NS = 1_234_000_005_678
@@ -265,9 +265,7 @@ def test_plan_message_holds_every_field() -> None:
             milliseconds={'encode': 2.0, 'total': 30.0},
         ),
     )
-    message = convert.plan_to_message(
-        plan, base_frame='panda_link0', now_ns=STAMP_NS + 40_000_000
-    )
+    message = convert.plan_to_message(plan, base_frame='panda_link0', now_ns=STAMP_NS + 40_000_000)
     wanted = {
         'goal_id': 'goal',
         'energy': 1.5,

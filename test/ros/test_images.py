@@ -151,9 +151,7 @@ def test_image_survives_the_round_trip() -> None:
 
 def test_image_to_message_packs_rows_when_the_array_is_a_view() -> None:
     wide = picture(2 * WIDTH)
-    np.testing.assert_array_equal(
-        image_from_message(image_to_message(wide[:, ::2])), wide[:, ::2]
-    )
+    np.testing.assert_array_equal(image_from_message(image_to_message(wide[:, ::2])), wide[:, ::2])
 
 
 def test_image_to_message_leaves_a_writeable_array_writeable() -> None:

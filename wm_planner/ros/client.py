@@ -24,9 +24,6 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from sensor_msgs.msg import Image as ImageMessage
 from std_srvs.srv import SetBool, Trigger
-from wm_planner_msgs.action import ReachGoal
-from wm_planner_msgs.msg import EpisodeStatus, PlanDiagnostics, PlannerStatus
-from wm_planner_msgs.srv import CaptureGoal, ResetEpisode, SetGoalImage, StepSimulation
 
 from wm_planner.core.errors import (
     NoDataError,
@@ -38,6 +35,9 @@ from wm_planner.core.errors import (
 from wm_planner.core.types import Goal, Image
 from wm_planner.ros import qos
 from wm_planner.ros.conversions import error_from_code, image_from_message, image_to_message
+from wm_planner_msgs.action import ReachGoal
+from wm_planner_msgs.msg import EpisodeStatus, PlanDiagnostics, PlannerStatus
+from wm_planner_msgs.srv import CaptureGoal, ResetEpisode, SetGoalImage, StepSimulation
 
 _SPIN_S = 0.05
 _CANCEL_TIMEOUT_S = 5.0
@@ -90,7 +90,7 @@ class PlannerClient:
         self._timeout_s = timeout_s
         self._names = {'planner': planner, 'bridge': bridge}
         self._context = rclpy.Context()
-        # No handlers of rclpy: Ctrl-C must stay a KeyboardInterrupt, so that a goal can be canceled.
+        # No handlers of rclpy: Ctrl-C stays a KeyboardInterrupt, so that a goal can be canceled.
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node(
             name, context=self._context, use_global_arguments=False, start_parameter_services=False
@@ -148,7 +148,7 @@ class PlannerClient:
     def wait_until_active(self, timeout_s: float = 60.0) -> None:
         """Wait until the planner has loaded its model and runs.
 
-        Raises the planner's own error where configuring failed, PlannerTimeoutError at the deadline.
+        Raises the planner's own error where configuring failed, else PlannerTimeoutError.
         """
 
         def is_active() -> bool:
@@ -170,7 +170,7 @@ class PlannerClient:
         self.spin_until(is_active, too_late, timeout_s)
 
     def wait_for_data(self, timeout_s: float = 20.0) -> None:
-        """Wait until the planner sees frames and robot states; raises NoDataError at the deadline."""
+        """Wait until the planner sees frames and robot states; raises NoDataError."""
 
         def has_data() -> bool:
             status = self.status
@@ -270,7 +270,9 @@ class PlannerClient:
             self._reach.send_goal_async(request, feedback_callback=feed), planner, self._timeout_s
         )
         if not handle.accepted:
-            raise PlannerTimeoutError(f'{planner} did not accept the goal; valid: an active planner.')
+            raise PlannerTimeoutError(
+                f'{planner} did not accept the goal; valid: an active planner.'
+            )
         try:
             response = self._answer(handle.get_result_async(), f'{planner}/reach_goal', timeout_s)
         except BaseException:

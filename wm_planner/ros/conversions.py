@@ -18,8 +18,6 @@ import numpy.typing as npt
 from sensor_msgs.msg import Image as ImageMessage
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
-from wm_planner_msgs.msg import PlanDiagnostics as PlanDiagnosticsMessage
-from wm_planner_msgs.msg import PlannerStatus
 
 from wm_planner.core.errors import (
     FrameMismatchError,
@@ -40,6 +38,8 @@ from wm_planner.ros.images import (
     image_to_message,
 )
 from wm_planner.ros.stamps import stamp_from_ns, stamp_to_ns
+from wm_planner_msgs.msg import PlanDiagnostics as PlanDiagnosticsMessage
+from wm_planner_msgs.msg import PlannerStatus
 
 if TYPE_CHECKING:
     from wm_planner.control.status import ControllerStatus
@@ -153,9 +153,7 @@ def joints_to_message(
 
 def command_to_message(command: ArmCommand, base_frame: str) -> PoseStamped:
     """Return the absolute tool target of ``command``; the gripper goes out beside it."""
-    return _pose_stamped(
-        command.stamp_ns, base_frame, command.position_m, command.quaternion_xyzw
-    )
+    return _pose_stamped(command.stamp_ns, base_frame, command.position_m, command.quaternion_xyzw)
 
 
 def command_from_message(

@@ -112,7 +112,9 @@ class GoalDesk:
             self._shown = goal
             frame_id = self.stack.profile.camera_frame
             now_ns = self.clock.now_ns()
-            self._publisher.publish(image_to_message(goal.image, stamp_ns=now_ns, frame_id=frame_id))
+            self._publisher.publish(
+                image_to_message(goal.image, stamp_ns=now_ns, frame_id=frame_id)
+            )
 
     async def _encoded(self, goal: Goal, stack: PlannerStack) -> WmPlannerError | None:
         future, set_result = awaitable(self._node)
@@ -125,8 +127,8 @@ def _check_against_camera(goal: Goal, stack: PlannerStack) -> None:
     newest = stack.buffer.latest_image()
     if newest is None:
         raise NoDataError(
-            f'no frame has arrived on {stack.profile.topics.image}, so goal {goal.goal_id!r} cannot '
-            'be checked against the camera; valid: once ~/status shows an image_age_s.'
+            f'no frame has arrived on {stack.profile.topics.image}, so goal {goal.goal_id!r} '
+            'cannot be checked against the camera; valid: once ~/status shows an image_age_s.'
         )
     height, width = newest[1].shape[:2]
     goal_height, goal_width = goal.image.shape[:2]

@@ -12,7 +12,6 @@ from typing import Any
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 from std_srvs.srv import SetBool, Trigger
-from wm_planner_msgs.srv import CaptureGoal, SetGoalImage
 
 from wm_planner.core.errors import (
     NoDataError,
@@ -24,6 +23,7 @@ from wm_planner.ros.conversions import goal_from_message
 from wm_planner.ros.goal_desk import GoalDesk
 from wm_planner.ros.goal_store import GoalStore, StoredGoal, check_name
 from wm_planner.ros.spinning import CallbackGuard, awaitable
+from wm_planner_msgs.srv import CaptureGoal, SetGoalImage
 
 
 class GoalServices:
@@ -110,7 +110,7 @@ class GoalServices:
         return response
 
     def _live_view(self, name: str) -> StoredGoal:
-        """Return the newest frame and robot state; raises NoDataError if either is missing or old."""
+        """Return the newest frame and robot state; raises DataError if one is missing or old."""
         stack = self._desk.stack
         clock = self._desk.clock
         stale = stack.buffer.freshness(clock.now_ns(), clock.monotonic_ns())

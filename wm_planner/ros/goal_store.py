@@ -65,7 +65,9 @@ class GoalStore:
             scratch = Path(tempfile.mkdtemp(prefix='.new_', dir=self.folder))
             try:
                 write_picture(scratch / IMAGE_FILE, stored.goal.image)
-                (scratch / DETAILS_FILE).write_text(yaml.safe_dump(_details(stored), sort_keys=False))
+                (scratch / DETAILS_FILE).write_text(
+                    yaml.safe_dump(_details(stored), sort_keys=False)
+                )
                 scratch.chmod(0o755)  # mkdtemp makes folders that nobody else can read
                 if target.exists():
                     shutil.rmtree(target)
@@ -77,7 +79,7 @@ class GoalStore:
         return target
 
     def load(self, name: str) -> StoredGoal:
-        """Return a goal; raises UnknownNameError naming the goals there are, or InvalidGoalError."""
+        """Return a goal; raises UnknownNameError naming those there are, or InvalidGoalError."""
         folder = self.folder / name
         if not _NAME.fullmatch(name) or not (folder / IMAGE_FILE).is_file():
             raise UnknownNameError.among(f'goal (in {self.folder})', name, self.names())

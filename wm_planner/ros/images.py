@@ -175,8 +175,8 @@ def _image_through_cv_bridge(message: ImageMessage) -> Image:
     )
     try:
         # The compiled half exists in a ROS 2 distribution only; without it this is ROS 1 code.
-        from cv_bridge.boost import cv_bridge_boost  # noqa: F401
         from cv_bridge import CvBridge, CvBridgeError
+        from cv_bridge.boost import cv_bridge_boost  # noqa: F401
     except ImportError:
         raise unknown from None
     try:

@@ -8,8 +8,8 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CompressedImage, JointState
 from sensor_msgs.msg import Image as ImageMessage
 
-from wm_planner.control.frame_buffer import FrameBuffer
-from wm_planner.core.errors import NoDataError, StaleDataError
+from wm_planner.control.frame_buffer import FrameBuffer, FrameBufferConfig
+from wm_planner.core.errors import FutureStampError, NoDataError, StaleDataError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock
 from wm_planner.core.types import Image
@@ -29,16 +29,16 @@ class Ingest:
     Each raises a WmPlannerError for a message that cannot be used; then nothing reaches the buffer,
     and what is there grows old. The gripper comes with the joints, the pose with its own topic: a
     robot state is made at each pose with the newest joints, and none is made while joints are
-    missing, wrong or older than ``max_joint_age_s`` at the time of the pose. Thread: the executor's.
+    missing, wrong or older than robot states may be. Thread: the executor's.
     """
 
     def __init__(
-        self, buffer: FrameBuffer, profile: RobotProfile, clock: Clock, *, max_joint_age_s: float
+        self, buffer: FrameBuffer, profile: RobotProfile, clock: Clock, config: FrameBufferConfig
     ) -> None:
         self._buffer = buffer
         self._profile = profile
         self._clock = clock
-        self._max_joint_age_ns = round(max_joint_age_s * 1e9)
+        self._config = config
         self._joints: tuple[int, float] | None = None  # stamp [ns], closedness
 
     def on_image(self, message: ImageMessage) -> None:
@@ -52,7 +52,14 @@ class Ingest:
     def on_joint_states(self, message: JointState) -> None:
         """Take the joints; the gripper is read from them."""
         closedness = closedness_from_joints(message, self._profile)
-        stamp_ns = stamp_to_ns(message.header.stamp) or self._clock.now_ns()
+        now_ns = self._now_ns()
+        stamp_ns = stamp_to_ns(message.header.stamp) or now_ns  # some drivers leave it empty
+        ahead_s = (stamp_ns - now_ns) * 1e-9
+        if ahead_s > self._config.max_future_s:
+            raise FutureStampError(
+                f'{self._profile.topics.joint_states} is stamped {ahead_s:.3f} s ahead of the '
+                f'clock; valid: at most {self._config.max_future_s:g} s.'
+            )
         self._joints = (stamp_ns, closedness)
 
     def on_tool_pose(self, message: PoseStamped) -> None:
@@ -65,16 +72,14 @@ class Ingest:
             )
         joints_ns, closedness = self._joints
         state = state_from_message(message, closedness, self._profile)
-        apart_ns = abs(state.stamp_ns - joints_ns)
-        if apart_ns > self._max_joint_age_ns:
+        now_ns = self._now_ns()
+        age_s = abs(now_ns - joints_ns) * 1e-9  # from before a clock jump it may be far ahead
+        if age_s > self._config.max_state_age_s:
             raise StaleDataError(
-                f'the newest usable joint state on {topics.joint_states} is '
-                f'{apart_ns * 1e-9:.2f} s from the tool pose; valid: at most '
-                f'{self._max_joint_age_ns * 1e-9:g} s.'
+                f'the newest usable joint state on {topics.joint_states} is {age_s:.2f} s old; '
+                f'valid: at most {self._config.max_state_age_s:g} s.'
             )
-        self._buffer.push_state(
-            state, now_ns=self._now_ns(), monotonic_ns=self._clock.monotonic_ns()
-        )
+        self._buffer.push_state(state, now_ns=now_ns, monotonic_ns=self._clock.monotonic_ns())
 
     def _push_image(self, message: ImageMessage | CompressedImage, image: Image) -> None:
         if self._profile.camera_frame:
@@ -92,5 +97,7 @@ class Ingest:
         """Return ROS time; raises NoDataError while simulated time has not begun."""
         now_ns = self._clock.now_ns()
         if now_ns == 0:
-            raise NoDataError('no time has arrived on /clock; valid: a simulator that publishes it.')
+            raise NoDataError(
+                'no time has arrived on /clock; valid: a simulator that publishes it.'
+            )
         return now_ns

@@ -172,7 +172,7 @@ class NodeParameters:
         return self.read(config, prefix)
 
     def undeclare(self, prefix: str) -> None:
-        """Take back what was declared under ``prefix``; given values stay for another declaration."""
+        """Take back what was declared under ``prefix``; what was given for it is kept."""
         for name in [name for name in self._entries if name.startswith(f'{prefix}.')]:
             self._node.undeclare_parameter(name)
             del self._entries[name]

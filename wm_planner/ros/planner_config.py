@@ -40,9 +40,13 @@ class PlannerNodeConfig:
     robot: str = parameter('panda_sim', 'robot profile: a name in config/robots, or a .yaml file')
     planner: str = parameter('cem', 'optimizer or policy that decides the actions')
     model: str = parameter('tabletop', 'world model to plan with')
-    device: str = parameter('auto', 'torch device, e.g. cpu or cuda; auto = a GPU where there is one')
+    device: str = parameter(
+        'auto', 'torch device, e.g. cpu or cuda; auto = a GPU where there is one'
+    )
     num_threads: int = parameter(
-        0, 'CPU threads of the planner; 0 = all cores but one, so that control keeps its rate', low=0
+        0,
+        'CPU threads of the planner; 0 = all cores but one, so that control keeps its rate',
+        low=0,
     )
     seed: int = parameter(0, 'seed of the planner, unless planning.seed says other', low=0)
     control_rate_hz: float = parameter(

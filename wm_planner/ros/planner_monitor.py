@@ -108,7 +108,7 @@ class PlannerMonitor:
     def summary(
         self, status: ControllerStatus | None, fault: WmPlannerError | None, monotonic_ns: int
     ) -> tuple[Level, str, Mapping[str, object]]:
-        """Return level, message and values for /diagnostics; rates are those since the last call."""
+        """Return level, message and values for /diagnostics; rates are since the last call."""
         seconds = max((monotonic_ns - self._last_report_ns) * 1e-9, 1e-3)
         values: dict[str, object] = {'control_rate_hz': self._ticks / seconds}
         for name in self._counts:
@@ -144,7 +144,10 @@ class PlannerMonitor:
             return Level.WARN, f'{name}: {error}'
         slow = [n for n, v in self._callback_ms.items() if v.percentile(99) > _LATE_CALLBACK_MS]
         if slow:
-            return Level.WARN, f'callbacks of {", ".join(slow)} take more than {_LATE_CALLBACK_MS} ms'
+            return (
+                Level.WARN,
+                f'callbacks of {", ".join(slow)} take more than {_LATE_CALLBACK_MS} ms',
+            )
         if self._tick_jitter_ms.percentile(99) > _LATE_TICK_MS:
             return Level.WARN, f'control ticks are up to {_LATE_TICK_MS} ms off and more'
         return Level.OK, 'running' if status is not None else 'not active'

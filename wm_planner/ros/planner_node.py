@@ -20,7 +20,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, JointState
 from sensor_msgs.msg import Image as ImageMessage
-from wm_planner_msgs.msg import PlanDiagnostics, PlannerStatus
 
 from wm_planner.core.errors import (
     PlanningError,
@@ -42,6 +41,7 @@ from wm_planner.ros.planner_stack import PlannerLoader, PlannerStack, build_stac
 from wm_planner.ros.reach_goal_action import ReachGoalServer
 from wm_planner.ros.spinning import CallbackGuard, run_node
 from wm_planner.ros.stamps import stamp_from_ns
+from wm_planner_msgs.msg import PlanDiagnostics, PlannerStatus
 
 INPUTS = ('image', 'joint_states', 'tool_pose')
 _DIAGNOSTICS_PERIOD_S = 1.0
@@ -96,7 +96,9 @@ class PlannerNode(LifecycleNode):
         ]
         try:
             self._planner_parameters.declare_groups()
-        except UnknownNameError as error:  # known only when it is configured, and may be set by then
+        except (
+            UnknownNameError
+        ) as error:  # known only when it is configured, and may be set by then
             self._set_fault(error)
         if config.autostart and self._fault is None:
             self._begin_loading()
@@ -222,7 +224,9 @@ class PlannerNode(LifecycleNode):
         )
         stamp_ns = self.clock.now_ns()
         self._diagnostics.publish(
-            diagnostics_message(f'{self.get_name()}: planner', level, text, values, stamp_ns=stamp_ns)
+            diagnostics_message(
+                f'{self.get_name()}: planner', level, text, values, stamp_ns=stamp_ns
+            )
         )
 
     # -- inside ----------------------------------------------------------------------------------

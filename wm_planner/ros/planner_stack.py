@@ -99,7 +99,7 @@ def build_stack(
         sink=sink,
         goal_tolerance=info.goal_tolerance,
     )
-    ingest = Ingest(buffer, profile, clock, max_joint_age_s=buffer_config.max_state_age_s)
+    ingest = Ingest(buffer, profile, clock, buffer_config)
     return PlannerStack(
         profile=profile,
         buffer=buffer,

@@ -28,8 +28,8 @@ def _profile(
 IMAGE = _profile(2, ReliabilityPolicy.BEST_EFFORT)
 """Camera frames, in and out."""
 
-STATE = _profile(10, ReliabilityPolicy.BEST_EFFORT)
-"""Joint states and tool poses, in and out; deep enough for a burst at 1 kHz in 10 ms."""
+STATE = _profile(2, ReliabilityPolicy.BEST_EFFORT)
+"""Joint states and tool poses, in and out; a late reader wants the newest, not a backlog."""
 
 COMMAND = _profile(1, ReliabilityPolicy.RELIABLE)
 """Absolute targets; a queue of old ones would be replayed after a stall."""

@@ -13,7 +13,6 @@ import numpy as np
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
-from wm_planner_msgs.action import ReachGoal
 
 from wm_planner.control.status import ControllerState, ControllerStatus, Termination
 from wm_planner.core.errors import (
@@ -29,6 +28,7 @@ from wm_planner.core.types import Goal, RobotState
 from wm_planner.ros.conversions import goal_from_message
 from wm_planner.ros.goal_desk import GoalDesk
 from wm_planner.ros.spinning import awaitable
+from wm_planner_msgs.action import ReachGoal
 
 _FEEDBACK_PERIOD_NS = 200_000_000
 _MIN_MOVE_M = 0.001  # what sensors jitter by is not travel
@@ -93,7 +93,9 @@ class ReachGoalServer:
         is_first, pursuit.is_begun = not pursuit.is_begun, True
         if is_first and status.state is ControllerState.DISABLED:
             self._desk.stack.controller.clear_goals('motion is not enabled')
-            self._end(_failure(NotEnabledError('motion is not enabled; call ~/enable first.'), status))
+            self._end(
+                _failure(NotEnabledError('motion is not enabled; call ~/enable first.'), status)
+            )
         elif status.termination is not None:
             self._end(_result(status.termination, status))
         elif pursuit.handle.is_cancel_requested:
@@ -151,7 +153,7 @@ class ReachGoalServer:
             )
         if math.isinf(request.tolerance):
             raise InvalidGoalError(
-                'tolerance is infinite; valid: > 0, 0 or NaN = the model\'s own, < 0 = never.'
+                "tolerance is infinite; valid: > 0, 0 or NaN = the model's own, < 0 = never."
             )
         self._count += 1
         closedness = list(request.gripper_closedness) or [math.nan] * count

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 import functools
 import inspect
+import math
 import os
 import signal
 import sys
@@ -37,6 +38,7 @@ EXIT_WRONG_INPUT = 2
 
 _SPIN_TIMEOUT_S = 0.1
 _MAX_FAILURES_IN_A_ROW = 50
+_LOG_PERIOD_S = 5.0
 
 
 class ClosableNode(Protocol):
@@ -48,7 +50,7 @@ class ClosableNode(Protocol):
 
 @contextmanager
 def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set; restores the former handlers. Main thread only."""
+    """Yield an event that SIGINT and SIGTERM set; restores the handlers. Main thread only."""
     stop = threading.Event()
 
     def handle(_number: int, _frame: Any) -> None:
@@ -147,9 +149,9 @@ def _complain(error: WmPlannerError) -> int:
 class CallbackGuard:
     """Keeps exceptions of callbacks out of ``spin`` and times each callback.
 
-    Each distinct error of a callback is logged once and counted; it is logged again after the
-    callback has succeeded in between. ``on_done(name, seconds, error)`` is told of every call.
-    One thread: the executor's.
+    Every error is counted and each kind (its number) is logged, a lasting one again every few
+    seconds, because a stream at 30 Hz would otherwise fill the log with one sentence.
+    ``on_done(name, seconds, error)`` is told of every call. One thread: the executor's.
     """
 
     def __init__(
@@ -159,7 +161,7 @@ class CallbackGuard:
     ) -> None:
         self._log_error = log_error
         self._on_done = on_done
-        self._last: dict[str, str] = {}
+        self._logged_s: dict[tuple[str, int], float] = {}
         self.error_count = 0
 
     def wrap(self, name: str, callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -185,7 +187,6 @@ class CallbackGuard:
                     result = await callback(*args)
                 except Exception as error:
                     return on_error(args, self._failed(name, error))
-                self._last.pop(name, None)
                 return result
 
             return guarded_async
@@ -196,7 +197,6 @@ class CallbackGuard:
             found: WmPlannerError | None = None
             try:
                 result = callback(*args)
-                self._last.pop(name, None)
             except Exception as error:
                 found = self._failed(name, error)
                 result = on_error(args, found)
@@ -209,8 +209,9 @@ class CallbackGuard:
     def _failed(self, name: str, error: Exception) -> WmPlannerError:
         self.error_count += 1
         known = as_wm_planner_error(error)
-        if not isinstance(error, InvalidHandle) and self._last.get(name) != str(known):
-            self._last[name] = str(known)
+        now_s, kind = time.monotonic(), (name, known.code)
+        if now_s - self._logged_s.get(kind, -math.inf) >= _LOG_PERIOD_S:
+            self._logged_s[kind] = now_s
             self._log_error(f'{name}: {known}')
         return known
 

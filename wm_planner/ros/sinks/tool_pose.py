@@ -43,7 +43,7 @@ class ToolPoseSink:
         self._latest_state = latest_state
         self._last: ArmCommand | None = None  # since the last hold
         self._is_closed = False
-        # The gripper goes out first, so that whoever pairs the two at a pose has the newest of both.
+        # The gripper goes out first, so that whoever pairs the two at a pose has both new.
         self._gripper = node.create_publisher(
             Float64MultiArray, profile.topics.gripper_target, qos.COMMAND
         )
