@@ -20,6 +20,7 @@ MOMENTS = 4
 """Pictures between start and goal."""
 
 _PANEL_PX = 320
+_LEAST_WAY_M = 0.01  # less than this is no motion
 _DPI = 100
 _INK, _MUTED = '#1b2430', '#66717f'
 _GOAL, _GOOD, _BAD = '#1f5fbf', '#1d7f4e', '#b3261e'
@@ -47,14 +48,22 @@ class StripRow:
 
 
 def pick_moments(frames: Sequence[Moment], count: int = MOMENTS) -> list[Moment]:
-    """Return ``count`` frames spread evenly over the way, the last of ``frames`` last.
+    """Return ``count`` frames spread over the way, the last of ``frames`` last.
 
-    With fewer frames than that, some stand more than once. Raises InvalidParameterError for none.
+    They are spread evenly over the distance gone through, toward the goal or away from it, so that
+    a pause takes no more room than a frame; where distances are unknown, evenly over the frames.
+    With too few frames some stand more than once. Raises InvalidParameterError for none.
     """
     if not frames:
         raise InvalidParameterError('no frame was taken on the way; valid: at least 1.')
-    places = np.linspace(0, len(frames) - 1, count + 1)[1:]
-    return [frames[round(float(place))] for place in places]
+    distances = [frame.distance_m for frame in frames]
+    known = [distance for distance in distances if distance is not None]
+    way = np.arange(len(frames), dtype=float)
+    if len(known) == len(frames) and max(known) - min(known) > _LEAST_WAY_M:
+        way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(known)))])
+    wanted = way[-1] * np.arange(1, count) / count
+    places = [int(np.argmax(way >= share - 1e-9)) for share in wanted]
+    return [*(frames[place] for place in places), frames[-1]]
 
 
 def draw_strip(rows: Sequence[StripRow], path: Path, *, title: str, caption: str = '') -> Path:
