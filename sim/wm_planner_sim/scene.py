@@ -206,10 +206,20 @@ def _add_cameras(spec: mujoco.MjSpec) -> None:
     spec.worldbody.add_camera(
         name='exterior', pos=position, quat=_look_at(position, target), fovy=47.0
     )
-    # Wrist: on the hand, beside the fingers, looking along them.
-    spec.body('hand/panda_hand').add_camera(
-        name='wrist', pos=[0.075, 0.0, 0.0], quat=_wrist_quaternion(), fovy=75.0
+    # Wrist: on the hand, beside the fingers, looking along them. Its housing is drawn, as on DROID's
+    # robots; it also tells the two sides of the hand apart, which are alike when seen edge-on.
+    hand = spec.body('hand/panda_hand')
+    housing = hand.add_geom(
+        name='wrist_camera_housing',
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        pos=[0.062, 0.0, -0.022],
+        size=[0.030, 0.045, 0.013],
+        rgba=[0.95, 0.62, 0.10, 1.0],
+        mass=0.0,
     )
+    housing.contype = housing.conaffinity = 0
+    housing.group = 1
+    hand.add_camera(name='wrist', pos=[0.075, 0.0, 0.0], quat=_wrist_quaternion(), fovy=75.0)
 
 
 def _look_at(position: np.ndarray, target: np.ndarray) -> list[float]:

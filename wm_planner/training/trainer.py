@@ -40,7 +40,7 @@ class TrainingConfig:
     rollout_steps: int = parameter(2, 'K, actions in a window', low=1, high=16)
     learning_rate: float = parameter(2e-3, 'peak of the one-cycle schedule', low=1e-6, high=0.1)
     weight_decay: float = parameter(1e-3, 'AdamW weight decay', low=0.0, high=1.0)
-    sigreg_weight: float = parameter(0.035, 'weight of SIGReg', low=0.0, high=10.0)
+    sigreg_weight: float = parameter(0.012, 'weight of SIGReg', low=0.0, high=10.0)
     readout_weight: float = parameter(1.0, 'weight of the robot-state readout', low=0.0, high=100.0)
     inverse_weight: float = parameter(0.3, 'weight of the inverse dynamics', low=0.0, high=100.0)
     seed: int = parameter(0, 'seed of weights, batches and projections', low=0)
