@@ -178,9 +178,7 @@ class DirectRunner:
     def _plan(self, goal: Goal, tally: _Tally) -> Plan:
         begin_ns = time.perf_counter_ns()
         try:
-            plan = self._planner.plan(
-                tally.observation, goal, executed_steps=tally.executed_steps
-            )
+            plan = self._planner.plan(tally.observation, goal, executed_steps=tally.executed_steps)
         except Exception as error:  # whatever a planner raises fails its episode, not the sweep
             raise _EpisodeOver('planner_failed', as_wm_planner_error(error)) from error
         tally.plan_ms.append((time.perf_counter_ns() - begin_ns) * 1e-6)

@@ -35,7 +35,7 @@ TERMINATIONS = (
     'stale_data',
     'planner_failed',
 )
-"""Why an episode ended; the names and order of ReachGoal.action. ``timeout``: all steps were used."""
+"""Why an episode ended, in the order of ReachGoal.action. ``timeout``: all steps were used."""
 
 
 @dataclass(frozen=True, kw_only=True)

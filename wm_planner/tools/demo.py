@@ -132,7 +132,9 @@ class DemoRun:
         """Return a sentence for a run that was no success."""
         if self.message:
             return self.message
-        left = [f'{r.name}: {100 * r.final_distance_m:.1f} cm' for r in self.runs if not r.is_reached]
+        left = [
+            f'{r.name}: {100 * r.final_distance_m:.1f} cm' for r in self.runs if not r.is_reached
+        ]
         return (
             f'{self.goals_reached} of {self.goals} goals were reached; valid: within '
             f'{100 * SUCCESS_M:.0f} cm. Not reached: {", ".join(left)}.'

@@ -40,13 +40,17 @@ INTERRUPTED = 130  # what shells report for SIGINT
 
 def evaluate(
     suite: Annotated[str, typer.Option(help='ENVIRONMENT/SUITE, e.g. tabletop/reach.')],
-    planner: Annotated[str, typer.Option(help='Optimizer or policy: cem, random, noop, ...')] = 'cem',
+    planner: Annotated[
+        str, typer.Option(help='Optimizer or policy: cem, random, noop, ...')
+    ] = 'cem',
     model: Annotated[str, typer.Option(help='World model to plan with.')] = 'tabletop',
     episodes: Annotated[int, typer.Option(help='Episodes to run.')] = 40,
     seed: Annotated[int, typer.Option(help='Seed of starts, goals and planner.')] = 0,
     through: Annotated[
         str,
-        typer.Option(help='direct: planner and simulator in one process; ros: over the live graph.'),
+        typer.Option(
+            help='direct: planner and simulator in one process; ros: over the live graph.'
+        ),
     ] = 'direct',
     device: Annotated[str, typer.Option(help='Torch device of the planner.')] = 'cpu',
     json_file: Annotated[

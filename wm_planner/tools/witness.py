@@ -49,7 +49,7 @@ class Witness:
         self._distances.clear()
 
     def moments(self, zero_ns: int) -> list[Moment]:
-        """Return what was seen, oldest first; times count from ``zero_ns`` and are never negative."""
+        """Return what was seen, oldest first; times count from ``zero_ns``, 0 before it."""
         return [
             Moment(
                 image=image,
