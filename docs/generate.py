@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from wm_planner.ros.bag import BagConfig
 from wm_planner.ros.parameters import parameter_table
 from wm_planner.ros.planner_config import default_parameters
 from wm_planner.ros.recorder_node import RecorderConfig
@@ -42,6 +43,7 @@ def render() -> str:
     for prefix, config in default_parameters().items():
         parts.append(f'{_GROUPS[prefix]}\n\n{parameter_table(config, prefix)}')
     parts.append(f'## Recorder node `recorder`\n\n{parameter_table(RecorderConfig())}')
+    parts.append(f'The bag.\n\n{parameter_table(BagConfig())}')
     parts.append('## Simulator bridge `sim_bridge`\n')
     parts.append(parameter_table(BridgeConfig()))
     parts.append(f'The simulation itself.\n\n{parameter_table(TabletopConfig())}')
