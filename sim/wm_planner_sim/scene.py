@@ -206,8 +206,8 @@ def _add_cameras(spec: mujoco.MjSpec) -> None:
     spec.worldbody.add_camera(
         name='exterior', pos=position, quat=_look_at(position, target), fovy=47.0
     )
-    # Wrist: on the hand, beside the fingers, looking along them. Its housing is drawn, as on DROID's
-    # robots; it also tells the two sides of the hand apart, which are alike when seen edge-on.
+    # Wrist: on the hand, beside the fingers, looking along them. Its housing is drawn, as on the
+    # robots of DROID: it tells the hand's two sides apart, which are alike when seen edge-on.
     hand = spec.body('hand/panda_hand')
     housing = hand.add_geom(
         name='wrist_camera_housing',
