@@ -172,13 +172,14 @@ class FrameBuffer:
         jump = self._watch_clock(now_ns, monotonic_ns)
         if jump is not None:
             raise jump
-        ahead_s = (stamp_ns - now_ns) * 1e-9
-        if ahead_s > self._config.max_future_s:
+        ahead_ns = stamp_ns - now_ns
+        if ahead_ns > _ns(self._config.max_future_s):
             raise FutureStampError(
-                f'{stream.what} is stamped {ahead_s:.3f} s ahead of the clock; valid: at most '
-                f'{self._config.max_future_s:g} s. Do both machines, or /clock, agree on the time?'
+                f'{stream.what} is stamped {ahead_ns * 1e-9:.3f} s ahead of the clock; valid: at '
+                f'most {self._config.max_future_s:g} s. Do both machines, or /clock, agree on the time?'
             )
-        stream.arrival_monotonic_ns = monotonic_ns
+        before_ns = stream.arrival_monotonic_ns
+        stream.arrival_monotonic_ns = max(monotonic_ns, before_ns or monotonic_ns)
         stream.insert(stamp_ns, item, keep_ns=self._keep_ns)
 
     def _watch_clock(self, now_ns: int, monotonic_ns: int) -> ClockJumpError | None:
@@ -279,16 +280,17 @@ class FrameBuffer:
             if self._jump is not None:
                 return NotReady(error=self._jump)
             return NotReady.no_data(f'no {stream.what} has arrived yet.')
-        silence_s = (monotonic_ns - stream.arrival_monotonic_ns) * 1e-9
-        if silence_s > self._config.stream_timeout_s:
+        silence_ns = monotonic_ns - stream.arrival_monotonic_ns
+        if silence_ns > _ns(self._config.stream_timeout_s):
             return NotReady.stale(
-                f'no {stream.what} has arrived for {silence_s:.2f} s of wall time; valid: one '
-                f'every {self._config.stream_timeout_s:g} s. Has its sender stopped?'
+                f'no {stream.what} has arrived for {silence_ns * 1e-9:.2f} s of wall time; valid: '
+                f'one every {self._config.stream_timeout_s:g} s. Has its sender stopped?'
             )
-        age_s = stream.age_s(now_ns)
-        if age_s > max_age_s:
+        age_ns = now_ns - stream.stamps_ns[-1]
+        if age_ns > _ns(max_age_s):
             return NotReady.stale(
-                f'the newest {stream.what} is {age_s:.2f} s old; valid: at most {max_age_s:g} s.'
+                f'the newest {stream.what} is {age_ns * 1e-9:.2f} s old; valid: at most '
+                f'{max_age_s:g} s.'
             )
         return None
 
@@ -329,7 +331,7 @@ class FrameBuffer:
                     f'the robot state nearest to a frame is {abs(skew_ns) * 1e-9:.3f} s away; '
                     f'valid: at most {self._config.max_state_skew_s:g} s.'
                 )
-                is_behind = state is self._states.items[-1]
+                is_behind = skew_ns > 0 and state is self._states.items[-1]
                 error = StaleDataError(text) if is_behind else GapError(text)
                 return NotReady(error=error)
             found.append(state)
