@@ -176,7 +176,7 @@ class FrameBuffer:
         if ahead_ns > _ns(self._config.max_future_s):
             raise FutureStampError(
                 f'{stream.what} is stamped {ahead_ns * 1e-9:.3f} s ahead of the clock; valid: at '
-                f'most {self._config.max_future_s:g} s. Do both machines, or /clock, agree on the time?'
+                f'most {self._config.max_future_s:g} s. Do sender and /clock agree on the time?'
             )
         before_ns = stream.arrival_monotonic_ns
         stream.arrival_monotonic_ns = max(monotonic_ns, before_ns or monotonic_ns)

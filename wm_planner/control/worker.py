@@ -121,7 +121,7 @@ class PlanningWorker:
             is_open = self._thread.is_alive() and not self._stop_wanted
             if is_open:
                 self._goals.append((goal, done))
-                self._wake.notify_all()
+                self._note_work()
         if not is_open:
             done(_stopped_error())
 
@@ -129,7 +129,7 @@ class PlanningWorker:
         """Ask for a plan; replaces a request that has not been begun."""
         with self._wake:
             self._request = request
-            self._wake.notify_all()
+            self._note_work()
 
     def poll(self) -> PlanOutcome | None:
         """Take the latest outcome, or return None."""
@@ -145,7 +145,10 @@ class PlanningWorker:
             self._wake.notify_all()
 
     def busy_since_ns(self) -> int | None:
-        """Return the monotonic time at which the present plan or goal was begun, None when idle."""
+        """Return when the plan or goal under way was begun, on the monotonic clock; None when idle.
+
+        For work that is still in the mailbox of an idle thread it is when it was put there.
+        """
         with self._wake:
             return self._busy_since_ns
 
@@ -167,6 +170,11 @@ class PlanningWorker:
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _note_work(self) -> None:
+        if self._busy_since_ns is None:
+            self._busy_since_ns = self._monotonic_ns()
+        self._wake.notify_all()
 
     # -- on the planning thread ------------------------------------------------------------------
 
@@ -223,7 +231,8 @@ class PlanningWorker:
                     self._outcome = outcome
         finally:
             with self._wake:
-                self._busy_since_ns = None
+                has_more = bool(self._goals or self._request)
+                self._busy_since_ns = self._monotonic_ns() if has_more else None
         return True
 
 

@@ -204,8 +204,11 @@ def test_busy_since_is_the_begin_of_the_job_on_the_steady_clock(make) -> None:
     wait_for(lambda: planner.calls)
     clock.advance(3.0)
     assert worker.busy_since_ns() == 42
+    worker.prepare_goal(a_goal(), lambda error: None)
+    assert worker.busy_since_ns() == 42  # still that of the plan under way
     planner.gate.set()
     wait_for(lambda: worker.busy_since_ns() is None)
+    assert planner.calls == ['plan goal', 'prepare goal']  # idle means nothing is waiting
 
 
 def test_reset_drops_a_request_that_was_not_begun(make) -> None:
