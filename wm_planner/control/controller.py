@@ -161,12 +161,12 @@ class Controller:
                 self._outlet.open()
 
     def hold(self) -> None:
-        """Stop, give the goals up (SAFETY_STOP) and stay in place."""
+        """Stop at the measured pose, give the goals up (SAFETY_STOP) and stay there."""
         with self._lock:
             self._loop.end(Termination.SAFETY_STOP, Notice.of(SafetyError('told to hold.')))
             self._is_reached = False
             self._held = Notice(0, 'told to hold.')
-            self._outlet.hold_measured(None)
+            self._outlet.hold_measured(self._buffer.latest_state())
 
     def emergency_stop(self, reason: str) -> None:
         """Stop at the measured pose and latch EMERGENCY_STOP."""

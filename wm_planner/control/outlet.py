@@ -72,15 +72,15 @@ class Outlet:
         self._sink.hold()
 
     def hold_measured(self, state: RobotState | None) -> None:
-        """Hold where the arm is, and tell the sink so, whether or not the state is known."""
-        if self._is_open and state is not None:
-            self._hold_target = self._here(state)
+        """Hold where the arm is, once that is known, and tell the sink to hold at once."""
+        self._hold_target = None if state is None else self._here(state)
         self._sink.hold()
 
     def release(self) -> None:
         """Leave it to the sink to hold, because nothing can be vetted; sends nothing."""
         if self._is_open and not self._is_released:
             self._is_released = True
+            self._hold_target = None  # the sink holds the measured pose, so that is held after it
             self._sink.hold()
 
     def send(self, due: ArmCommand | None, state: RobotState, now_ns: int) -> Sent:

@@ -35,7 +35,7 @@ _BACKGROUND = 20
 _DOT = 220
 _DOT_RADIUS_PX = 2.0
 _MARGIN_PX = 8.0  # room for a whole dot at the edge of the box
-_LEAST_WEIGHT = 400.0  # summed brightness over the background below which a channel has no dot
+_DOT_WEIGHT = (_DOT - _BACKGROUND) * 2.0 * math.pi * _DOT_RADIUS_PX**2  # summed over the pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +114,10 @@ class PointMassRenderer:
     def _centre(self, channel_image: npt.NDArray[np.uint8], channel: int) -> tuple[float, float]:
         weights = np.maximum(channel_image.astype(np.float64) - _BACKGROUND, 0.0)
         total = float(weights.sum())
-        if total < _LEAST_WEIGHT:
+        if not 0.5 * _DOT_WEIGHT < total < 1.5 * _DOT_WEIGHT:
             colour = ('red', 'green', 'blue')[channel]
             raise InvalidImageError(
-                f'image has no {colour} dot; valid: a picture of the point-mass world.'
+                f'image does not have one {colour} dot; valid: a picture of the point-mass world.'
             )
         row = float(weights.sum(axis=1) @ self._axis) / total
         column = float(weights.sum(axis=0) @ self._axis) / total

@@ -64,16 +64,16 @@ def test_each_coordinate_moves_its_own_dot() -> None:
         assert np.array_equal(np.sign(np.round(new_columns - start_columns, 1)), column_signs)
 
 
-@pytest.mark.parametrize('image', [an_image(0, 128), an_image(20, 128)])
+@pytest.mark.parametrize('image', [an_image(0, 128), an_image(20, 128), an_image(127, 128)])
 def test_picture_without_dots_is_refused(image) -> None:
-    with pytest.raises(InvalidImageError, match='no red dot'):
+    with pytest.raises(InvalidImageError, match='not have one red dot'):
         MODEL.encode_goal(a_goal(image=image))
 
 
 def test_picture_with_a_channel_missing_is_refused() -> None:
     image = np.array(tool(0.5, 0.0, 0.3))
     image[:, :, 2] = 0
-    with pytest.raises(InvalidImageError, match='no blue dot'):
+    with pytest.raises(InvalidImageError, match='not have one blue dot'):
         RENDERER.read(image)
 
 
