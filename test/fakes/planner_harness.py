@@ -127,7 +127,7 @@ class PlannerHarness:
     def set_off(self) -> None:
         """Set a goal half the workspace away, enable motion and wait until the arm moves."""
         x, y, z = self.robot.position_m
-        far = np.array([0.35 if x > 0.5 else 0.7, -0.35 if y > 0.0 else 0.35, z])
+        far = np.array([0.36 if x > 0.5 else 0.62, -0.2 if y > 0.0 else 0.2, z])
         goal = self.goal(far)
         self.client.enable()
         self.client.set_goal_image(goal.image, goal_id='far')

@@ -266,8 +266,11 @@ class PlannerNode(LifecycleNode):
         self._streams.clear()
         self._monitor.forget_inputs()
         if self._stack is not None and was_active:
-            self._stack.controller.clear_goals(reason.message)
-            self._stack.controller.enable(False)
+            controller = self._stack.controller
+            controller.clear_goals(reason.message)
+            controller.enable(False)
+            # Nobody is left to hear how the goals ended; it must not come up when active again.
+            controller.tick(self.clock.now_ns(), self.clock.monotonic_ns())
             self._stack.buffer.clear()
 
     def _release(self) -> bool:
