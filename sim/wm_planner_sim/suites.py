@@ -52,6 +52,9 @@ REACH_SUCCESS_M = 0.04
 PUSH_SUCCESS_M = 0.05
 PICK_LIFT_M = 0.05
 MAX_DRAWS = 200
+PUSH_SPEED = 0.5
+"""Fraction of the action bounds the expert pushes at; at full speed a block slides on by itself."""
+SETTLE_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,12 +234,13 @@ class TabletopEnvironment:
         stages = [
             [Waypoint(position_m=behind + [0, 0, 0.09], tolerance_m=0.012, **common)],
             [Waypoint(position_m=behind, tolerance_m=0.008, **common)],
-            [Waypoint(position_m=end, tolerance_m=0.008, **common)],
+            [Waypoint(position_m=end, tolerance_m=0.008, speed=PUSH_SPEED, **common)],
         ]
         stages = stages[2:] if is_aligned else stages
         goals, block_end, blocks_before = self._carry_out(stages, block)
         moved = float(np.linalg.norm(block_end[:2] - blocks_before[:2]))
-        if moved < PUSH_SUCCESS_M + 0.03:
+        has_toppled = abs(block_end[2] - BLOCK_HALF_M) > 0.003
+        if moved < PUSH_SUCCESS_M + 0.03 or has_toppled:
             return None
         tools = tuple(g.pose.position_m for g in goals if g.pose is not None)
         names, steps = ('above', 'behind', 'pushed'), [8, 5, 7]
@@ -304,6 +308,7 @@ class TabletopEnvironment:
                 if action is None:
                     break
                 apply_action(self.sim, action)
+            self.sim.advance(SETTLE_S)  # a goal shows things at rest, not a block that still slides
             goals.append(self._goal_here('goal'))
         block_after = self.sim.block_position(block)
         self.sim.restore(before)
