@@ -63,7 +63,8 @@ class LoopbackRobot:
 
     ``change`` maps a stream (image, joints, pose) to a function that may spoil a message before it
     goes out, or return None to keep it back. ``targets`` has every pose received, with the
-    closedness in force then. Its callbacks run in the thread that spins ``node``.
+    closedness in force then. ``freeze_at`` puts the arm somewhere and lets it ignore its targets.
+    Its callbacks run in the thread that spins ``node``.
     """
 
     def __init__(self, context: rclpy.Context, **node_arguments: Any) -> None:
@@ -75,6 +76,8 @@ class LoopbackRobot:
         self.targets: list[tuple[int, np.ndarray, float]] = []
         self.change: dict[str, Any] = {}
         self.is_running = True
+        self.is_frozen = False
+        self.poses_published_frozen = 0
         topics = self.profile.topics
         create = self.node.create_publisher
         self._publishers = {
@@ -91,6 +94,10 @@ class LoopbackRobot:
     def picture(self, position_m: Any, closedness: float = 0.0) -> Image:
         """Return what the camera would show with the tool there."""
         return self.renderer.draw(position_m, gripper_closedness=closedness)
+
+    def freeze_at(self, position_m: np.ndarray) -> None:
+        """Put the arm there and keep it there."""
+        self.is_frozen, self.position_m = True, position_m
 
     def now_ns(self) -> int:
         return int(self.node.get_clock().now().nanoseconds)
@@ -120,11 +127,14 @@ class LoopbackRobot:
             changed = self.change.get(name, lambda same: same)(message)
             if changed is not None:
                 self._publishers[name].publish(changed)
+        self.poses_published_frozen += self.is_frozen
 
     def _move(self, message: PoseStamped) -> None:
         point = message.pose.position
-        self.position_m = np.array([point.x, point.y, point.z])
-        self.targets.append((stamp_to_ns(message.header.stamp), self.position_m, self.closedness))
+        target = np.array([point.x, point.y, point.z])
+        if not self.is_frozen:
+            self.position_m = target
+        self.targets.append((stamp_to_ns(message.header.stamp), target, self.closedness))
 
     def _grip(self, message: Float64MultiArray) -> None:
         self.closedness = float(message.data[0])

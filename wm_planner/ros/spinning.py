@@ -82,6 +82,7 @@ def run_node(
     if a thread of the node does not stop, because a planning thread inside native code cannot be
     unwound.
     """
+    sys.setswitchinterval(THREAD_SWITCH_S)
     with stop_on_signals() as stop:
         try:
             rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
