@@ -221,14 +221,13 @@ def _newest(before: Observation, after: Observation, frames: int) -> Observation
 
 
 @contextmanager
-def open_direct_runner(request: RunRequest, *, robot: str = 'panda_sim') -> Iterator[DirectRunner]:
+def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
     """Make environment, planner and safety filter, and release them at the end.
 
-    ``robot`` names the profile whose limits the commands are held to. Raises what cannot be made
-    as an error that names the valid choices.
+    Raises what cannot be made as an error that names the valid choices.
     """
     choice = request.choice
-    profile = RobotProfile.from_yaml(robot_profile_file(robot))
+    profile = RobotProfile.from_yaml(robot_profile_file(request.robot))
     environment = open_environment(request.suite)
     try:
         yield DirectRunner(

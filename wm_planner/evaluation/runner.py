@@ -8,9 +8,9 @@ or one that drives the live ROS graph. Both leave the same records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class RunRequest:
     config: EvaluationConfig
     through: str = 'direct'  # direct | ros
     device: str = 'cpu'
-    details: Mapping[str, Any] = field(default_factory=dict)  # further settings in force
+    robot: str = 'panda_sim'  # profile whose limits the commands are held to
 
     def report(self, records: Sequence[EpisodeRecord], *, wall_s: float) -> RunReport:
         """Return the report over ``records``, which may be fewer than were asked for."""
@@ -65,7 +65,7 @@ class RunRequest:
             config={
                 **self.choice.describe(),
                 'evaluation': asdict(self.config),
-                **self.details,
+                'robot': self.robot,
             },
             wall_s=wall_s,
         )

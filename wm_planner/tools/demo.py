@@ -24,6 +24,7 @@ from wm_planner.core.types import Image
 from wm_planner.evaluation.metrics import summarise_times
 from wm_planner.evaluation.records import describe_machine, installed_versions, jsonable, write_json
 from wm_planner.ros.stamps import stamp_to_ns
+from wm_planner.tools.interrupts import interrupt_on_sigterm
 from wm_planner.tools.live_graph import GraphConfig, LiveGraph
 from wm_planner.tools.strip import Moment, StripRow, draw_strip, pick_moments
 from wm_planner.tools.witness import Witness
@@ -71,7 +72,8 @@ def demo(
         log_file=folder / 'nodes.log',
     )
     try:
-        _drive(run, config, timeout_s)
+        with interrupt_on_sigterm():
+            _drive(run, config, timeout_s)
         run.bag_messages = count_bag_messages(folder / BAG_NAME)
     except WmPlannerError as error:
         run.message = str(error)

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 import logging
 from pathlib import Path
-import signal
 import time
 from typing import Annotated
 
@@ -33,6 +32,7 @@ from wm_planner.evaluation.metrics import Interval, percentile
 from wm_planner.evaluation.records import EpisodeRecord, RunReport
 from wm_planner.evaluation.runner import EpisodeRunner, EvaluationConfig, RunRequest, sweep
 from wm_planner.evaluation.settings import PlannerChoice, parse_values
+from wm_planner.tools.interrupts import interrupt_on_sigterm
 
 WAYS = ('direct', 'ros')
 INTERRUPTED = 130  # what shells report for SIGINT
@@ -53,6 +53,9 @@ def evaluate(
         ),
     ] = 'direct',
     device: Annotated[str, typer.Option(help='Torch device of the planner.')] = 'cpu',
+    robot: Annotated[
+        str, typer.Option(help='Robot profile (a name, or a .yaml file) that commands are held to.')
+    ] = 'panda_sim',
     json_file: Annotated[
         Path | None, typer.Option('--json', help='Write the report here, after every episode.')
     ] = None,
@@ -74,21 +77,21 @@ def evaluate(
         config=EvaluationConfig(episodes=episodes, seed=seed),
         through=through,
         device=device,
+        robot=robot,
     )
     console = Console(stderr=True)
     session = _Session(request, json_file)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with _logging_to(console), _open_runner(request) as runner:
+        with interrupt_on_sigterm(), _logging_to(console), _open_runner(request) as runner:
+            session.has_begun = True
             _run(session, runner, console)
     except KeyboardInterrupt:
         console.print(f'Stopped after {len(session.records)} of {episodes} episodes.')
         raise typer.Exit(INTERRUPTED) from None
     finally:
-        report = session.report()
-        session.write()
-        if report.episodes:
-            Console().print(summary_table(report))
+        if session.has_begun:
+            session.write()
+            Console().print(summary_table(session.report()))
 
 
 @dataclass
@@ -98,6 +101,7 @@ class _Session:
     request: RunRequest
     json_file: Path | None
     records: list[EpisodeRecord] = field(default_factory=list)
+    has_begun: bool = False
     begin: float = field(default_factory=time.monotonic)
 
     def report(self) -> RunReport:

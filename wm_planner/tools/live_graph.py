@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import math
 import os
 from pathlib import Path
-import signal
 import time
 from types import TracebackType
 from typing import TextIO
@@ -66,8 +65,7 @@ class LiveGraph:
     """A graph of its own (ROS_DOMAIN_ID), brought up, talked to, and stopped without orphans.
 
     Use it as a context manager, in the main thread. A node that ends turns every wait of
-    ``client`` into a DriverError with the node's last lines. SIGTERM is made a KeyboardInterrupt,
-    so that the nodes are stopped in order on both ways out.
+    ``client`` into a DriverError with the node's last lines.
     """
 
     def __init__(self, config: GraphConfig) -> None:
@@ -88,7 +86,6 @@ class LiveGraph:
 
     def __enter__(self) -> LiveGraph:
         """Start the nodes and return at once; see ``wait_until_ready``."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         if self._config.log_file is not None:
             self._config.log_file.parent.mkdir(parents=True, exist_ok=True)
             self._log = self._config.log_file.open('w')

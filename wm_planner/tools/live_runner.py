@@ -108,6 +108,7 @@ def open_live_runner(request: RunRequest) -> Iterator[LiveRunner]:
     request.choice.settings()  # complains about --set before any process is started
     config = GraphConfig(
         arguments={
+            'robot': request.robot,
             'planner': request.choice.planner,
             'model': request.choice.model,
             'seed': str(request.config.seed),

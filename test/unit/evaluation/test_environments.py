@@ -1,0 +1,71 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Suites are found by entry point, and what cannot be found is answered with what can."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from fakes.loopback_env import LoopbackEnv
+from wm_planner.core.errors import InvalidParameterError, MissingAssetError, UnknownNameError
+from wm_planner.evaluation import environments
+from wm_planner.evaluation.environments import ENTRY_POINT_GROUP, SuiteName, open_environment
+
+
+def register(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
+    """Let these entry points, and no others, be the installed ones."""
+    entries = [EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in values.items()]
+    monkeypatch.setattr(environments, 'entry_points', lambda group: entries)
+
+
+def test_suite_name_has_an_environment_and_a_suite() -> None:
+    name = SuiteName.parse('tabletop/push_far')
+    assert (name.environment, name.suite, str(name)) == (
+        'tabletop',
+        'push_far',
+        'tabletop/push_far',
+    )
+
+
+@pytest.mark.parametrize('text', ['reach', 'tabletop/', '/reach', ''])
+def test_suite_name_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(InvalidParameterError, match='tabletop/reach'):
+        SuiteName.parse(text)
+
+
+def test_environment_is_made_from_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, loopback='fakes.loopback_env:LoopbackEnv')
+    environment = open_environment(SuiteName('loopback', 'reach'))
+    assert isinstance(environment, LoopbackEnv)
+
+
+def test_unknown_suite_is_answered_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, loopback='fakes.loopback_env:LoopbackEnv')
+    with pytest.raises(UnknownNameError, match="Did you mean 'reach'"):
+        open_environment(SuiteName('loopback', 'reech'))
+
+
+def test_unknown_environment_is_answered_with_those_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register(monkeypatch, loopback='fakes.loopback_env:LoopbackEnv')
+    with pytest.raises(UnknownNameError, match='loopback, tabletop'):
+        open_environment(SuiteName('lopback', 'reach'))
+
+
+def test_missing_package_is_answered_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register(monkeypatch)
+    with pytest.raises(MissingAssetError, match='./dev setup'):
+        open_environment(SuiteName('tabletop', 'reach'))
+
+
+def test_package_that_cannot_be_imported_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register(monkeypatch, tabletop='no_such_simulator.suites:Environment')
+    with pytest.raises(MissingAssetError, match=r'no_such_simulator.*install: ./dev setup'):
+        open_environment(SuiteName('tabletop', 'reach'))
