@@ -36,6 +36,11 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 
+THREAD_SWITCH_S = 0.0002
+"""How soon a thread that waits for the interpreter gets it. A plan is hundreds of small tensor
+operations, each of which lets go of the interpreter and wants it back; with Python's 5 ms a plan
+beside busy callbacks takes several times as long."""
+
 _SPIN_TIMEOUT_S = 0.1
 _MAX_FAILURES_IN_A_ROW = 50
 _LOG_PERIOD_S = 5.0
