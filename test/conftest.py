@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 import tempfile
@@ -23,6 +24,12 @@ os.environ.setdefault(
     str(Path(__file__).resolve().parents[1] / 'config' / 'fastdds_loopback.xml'),
 )
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+# MuJoCo settles its renderer when it is imported, whichever test does that first.
+if importlib.util.find_spec('wm_planner_sim') is not None:
+    from wm_planner_sim.rendering import select_renderer
+
+    select_renderer()
 
 # Property tests try the same examples in every run, and a slow machine is no failure of theirs.
 settings.register_profile('suite', deadline=None, derandomize=True, database=None, max_examples=50)
