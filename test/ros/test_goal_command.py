@@ -1,0 +1,95 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""``wm_planner goal set`` and ``capture`` against a live planner node, and against none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from fakes.planner_harness import QUICK, PlannerHarness  # noqa: E402
+from wm_planner.ros.goal_store import GoalStore, write_picture  # noqa: E402
+from wm_planner.tools.cli import main  # noqa: E402
+from wm_planner_msgs.msg import PlannerStatus  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp('goals')
+
+
+@pytest.fixture(scope='module')
+def harness(folder: Path) -> Iterator[PlannerHarness]:
+    with PlannerHarness({**QUICK, 'goals_dir': str(folder)}) as found:
+        yield found
+
+
+def test_no_planner_is_answered_with_how_to_start_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_picture(tmp_path / 'goal.png', np.full((32, 32, 3), 7, np.uint8))
+    arguments = ['goal', 'set', str(tmp_path / 'goal.png'), '--timeout', '0.3']
+    assert main([*arguments, '--node', '/nobody']) == 1
+    sentence = capsys.readouterr().err
+    assert 'node /nobody was not found' in sentence
+    assert 'wm_planner up sim' in sentence
+
+
+def test_captured_goal_is_set_with_its_gripper_state_and_reached(
+    harness: PlannerHarness, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['goal', 'capture', 'here']) == 0
+    stored = GoalStore(folder).load('here')
+    assert stored.goal.pose is not None and stored.goal.gripper_closedness is not None
+    assert str(folder) in capsys.readouterr().out
+
+    assert main(['goal', 'set', 'here', '--dir', str(folder), '--enable']) == 0
+    assert "pursues goal 'here'" in capsys.readouterr().out
+    harness.wait_for_status(
+        lambda s: s.state == PlannerStatus.REACHED and s.goal_id == 'here', 'the goal is reached'
+    )
+
+
+def test_goal_without_enable_says_what_is_missing(
+    harness: PlannerHarness, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness.client.enable(False)
+    path = folder.parent / 'there.png'
+    write_picture(path, harness.goal([0.45, 0.1, 0.3]).image)
+    assert main(['goal', 'set', str(path), '--gripper', '0']) == 0
+    assert 'pass --enable' in capsys.readouterr().out
+    status = harness.wait_for_status(lambda s: True, 'a status')
+    assert status.state == PlannerStatus.DISABLED
+
+
+def test_goal_that_is_only_checked_leaves_the_goal_in_force(
+    harness: PlannerHarness, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder.parent / 'checked.png'
+    write_picture(path, harness.goal([0.5, -0.1, 0.3]).image)
+    assert main(['goal', 'set', str(path), '--no-start']) == 0
+    assert 'not being pursued' in capsys.readouterr().out
+    assert harness.wait_for_status(lambda s: True, 'a status').goal_id != 'checked'
+
+
+def test_picture_that_the_planner_refuses_is_answered_with_its_error(
+    harness: PlannerHarness, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder.parent / 'wide.png'
+    write_picture(path, harness.goal([0.5, 0.0, 0.3]).image[:64])
+    assert main(['goal', 'set', str(path)]) == 2
+    assert '[102]' in capsys.readouterr().err
+
+
+def test_captured_goal_is_not_replaced_unless_asked_for(
+    harness: PlannerHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['goal', 'capture', 'twice']) == 0
+    assert main(['goal', 'capture', 'twice']) == 2
+    assert 'exists' in capsys.readouterr().err
+    assert main(['goal', 'capture', 'twice', '--overwrite']) == 0
