@@ -111,7 +111,7 @@ class RunReport:
         """Return the report as JSON values; a number that is not finite becomes null."""
         interval, times = self.interval, self.plan_times
         nothing = {'p50': None, 'p99': None, 'mean': None, 'count': 0}
-        return jsonable(
+        values: dict[str, Any] = jsonable(
             {
                 'schema_version': SCHEMA_VERSION,
                 'suite': self.suite,
@@ -132,6 +132,7 @@ class RunReport:
                 'episodes': [dataclasses.asdict(record) for record in self.episodes],
             }
         )
+        return values
 
     def write(self, path: Path) -> None:
         """Write the report; a reader never sees half a file, and a crash leaves the former one."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from geometry_msgs.msg import PoseStamped
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import MessageInfo
 from rosgraph_msgs.msg import Clock
 
 from wm_planner.core.errors import NoDataError
@@ -99,13 +100,13 @@ class Listener:
                 first_sim_ns, first_wall_ns = sim_ns, wall_ns
         return factors
 
-    def _on_target(self, _message: PoseStamped, info: Mapping[str, int]) -> None:
+    def _on_target(self, _message: PoseStamped, info: MessageInfo) -> None:
         self.targets_ns.append(info['source_timestamp'])
 
-    def _on_clock(self, message: Clock, info: Mapping[str, int]) -> None:
+    def _on_clock(self, message: Clock, info: MessageInfo) -> None:
         self.clock.append((stamp_to_ns(message.clock), info['source_timestamp']))
 
-    def _on_plan(self, message: PlanDiagnostics, info: Mapping[str, int]) -> None:
+    def _on_plan(self, message: PlanDiagnostics, info: MessageInfo) -> None:
         self.plans.append((stamp_to_ns(message.header.stamp), info['source_timestamp']))
 
 

@@ -99,7 +99,7 @@ def draw_strip(rows: Sequence[StripRow], path: Path, *, title: str, caption: str
     if caption:
         figure.text(margin / width, 0.2 / height, caption, size=11.5, color=_MUTED, va='center')
     path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.print_png(str(path))
+    canvas.print_figure(str(path), format='png')
     return path
 
 
@@ -150,4 +150,7 @@ def _enlarged(image: Image) -> Image:
     top, left = (height - side) // 2, (width - side) // 2
     square = np.ascontiguousarray(image[top : top + side, left : left + side])
     kind = cv2.INTER_CUBIC if side < _PANEL_PX else cv2.INTER_AREA
-    return cv2.resize(square, (_PANEL_PX, _PANEL_PX), interpolation=kind)
+    enlarged: Image = cv2.resize(square, (_PANEL_PX, _PANEL_PX), interpolation=kind).astype(
+        np.uint8
+    )
+    return enlarged
