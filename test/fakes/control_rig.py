@@ -16,6 +16,7 @@ from wm_planner.control.controller import Controller, ControllerConfig, Controll
 from wm_planner.control.executor import ExecutorConfig, PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer, FrameBufferConfig
 from wm_planner.control.safety import SafetyConfig, SafetyFilter
+from wm_planner.core.profile import RobotProfile
 from wm_planner.core.types import ArmCommand
 
 TICK_S = 0.02
@@ -48,7 +49,13 @@ class ControlRig:
     ``worker.answer`` is called.
     """
 
-    def __init__(self, *, robot: LoopbackEnv | None = None, **config: Any) -> None:
+    def __init__(
+        self,
+        *,
+        robot: LoopbackEnv | None = None,
+        profile: RobotProfile | None = None,
+        **config: Any,
+    ) -> None:
         self.clock = ManualClock()
         self.robot = robot or LoopbackEnv(speed_m_s=5.0, rotation_speed_rad_s=30.0)
         self.robot.time_ns = self.clock.now_ns()
@@ -59,7 +66,7 @@ class ControlRig:
         self.planner = FakePlanner(self._plan)
         self.worker = InlineWorker(self.planner)
         self.buffer = FrameBuffer(FrameBufferConfig(), context_frames=1)
-        self.safety = SafetyFilter(a_profile(), SafetyConfig())
+        self.safety = SafetyFilter(profile or a_profile(), SafetyConfig())
         executor = {k: config.pop(k) for k in ('execute_steps', 'max_plan_age_s') if k in config}
         self.controller = Controller(
             ControllerConfig(**config),

@@ -215,7 +215,6 @@ class Controller:
         _logger.warning('the clock went back: holding until data are back')
         self._epoch = self._buffer.epoch
         self._loop.reset_planner()
-        self._safety.reset()
 
     def _watch_worker(self, monotonic_ns: int) -> None:
         """Latch FAULT when the planning thread is dead or hangs."""

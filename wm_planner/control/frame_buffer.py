@@ -135,7 +135,7 @@ class FrameBuffer:
         self._last_now_ns: int | None = None
         self._last_monotonic_ns = 0
         self._epoch = 0
-        self._jump: ClockJumpError | None = None  # until both streams are back
+        self._jump: ClockJumpError | None = None  # why a stream is empty that was not
 
     @property
     def epoch(self) -> int:
@@ -270,7 +270,6 @@ class FrameBuffer:
         ):
             if problem is not None:
                 return problem
-        self._jump = None
         return None
 
     def _stream_freshness(

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.control_rig import ControlRig
 from fakes.loopback_env import LoopbackEnv
-from fakes.values import a_goal
+from fakes.values import a_goal, a_profile
 from wm_planner.control.controller import ControllerState, Termination
 from wm_planner.core.errors import (
     EmergencyStopError,
@@ -201,8 +201,8 @@ def test_setpoints_never_move_faster_than_the_limit() -> None:
 
 def test_step_ends_at_its_target_to_the_last_bit() -> None:
     """A step as long as the way takes: no tick falls on its end."""
-    rig = ControlRig()
-    rig.actions = [0.06, 0.06, 0.06, 0.0, 0.0]  # 208 ms at 0.5 m/s
+    rig = ControlRig(profile=a_profile(max_speed_m_s=0.3))
+    rig.actions = [0.06, 0.06, 0.06, 0.0, 0.0]  # 346 ms, not a multiple of 20
     rig.pursue()
     rig.tick_until(lambda status: status.steps_executed == 1)
     assert rig.sent[-1].position_m == pytest.approx((0.56, 0.06, 0.36))
@@ -274,6 +274,20 @@ def test_plan_for_an_old_goal_is_never_executed() -> None:
     assert status.plans == 0
     assert_holds(rig, ticks=3)
     assert rig.worker.request.goal.goal_id == 'new'
+
+
+def test_answer_to_an_earlier_request_is_not_taken_for_that_to_the_present_one() -> None:
+    rig = ControlRig()
+    rig.pursue('same')
+    rig.tick()
+    old_request = rig.worker.request
+    rig.controller.set_goals([a_goal('same')], now_ns=rig.clock.now_ns())
+    rig.tick()
+    assert rig.worker.request is not old_request
+    rig.worker.request = old_request
+    rig.worker.answer()
+    status = rig.tick()
+    assert (status.state, status.plans) == (State.PLANNING, 0)
 
 
 def test_plan_for_an_old_goal_of_the_same_name_is_never_executed() -> None:

@@ -126,13 +126,17 @@ def test_target_far_outside_the_box_is_refused(beyond_m, passes) -> None:
         assert 'outside the workspace' in verdict.error.message
 
 
-def test_tool_outside_the_box_may_stay_or_return_and_not_go_on() -> None:
+@pytest.mark.parametrize(
+    ('outside', 'outward'), [((0.75, 0.0, 0.3), (0.03, 0, 0)), ((0.5, 0.0, -0.05), (0, 0, -0.03))]
+)
+def test_tool_outside_the_box_may_stay_or_return_and_not_go_on(outside, outward) -> None:
     """A hold must never move the arm, not even to the box."""
-    outside = (0.75, 0.0, 0.3)
-    hold = apply(a_command(outside), state=a_state(outside))
-    back = apply(a_command((0.72, 0.0, 0.3)), state=a_state(outside))
-    on = apply(a_command((0.78, 0.0, 0.3)), state=a_state(outside))
+    state, start = a_state(outside), np.array(outside)
+    hold = apply(a_command(start), state=state)
+    back = apply(a_command(start - outward), state=state)
+    on = apply(a_command(start + outward), state=state)
     assert hold.clamps == back.clamps == ()
+    assert hold.command.position_m == pytest.approx(outside)
     assert on.clamps == ('workspace',)
     assert on.command.position_m == pytest.approx(outside)
 

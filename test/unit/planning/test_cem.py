@@ -97,6 +97,22 @@ def test_every_candidate_is_inside_the_bounds() -> None:
     assert len(scored) > 1000  # the test looked at something
 
 
+def test_bounds_hold_for_a_method_that_draws_outside_them() -> None:
+    class Wild(CemOptimizer):
+        def _draw(self, distribution, iteration, generator):
+            return super()._draw(distribution, iteration, generator) * 100.0
+
+    recorder = Recorder()
+    Wild(CemConfig(horizon=2), device='cpu').minimize(
+        recorder,
+        SPEC,
+        init_mean=None,
+        generator=torch.Generator().manual_seed(0),
+        should_stop=lambda: None,
+    )
+    assert float(torch.cat(recorder.batches).abs().max()) == 1.0
+
+
 def test_pinned_dimension_keeps_its_value() -> None:
     recorder = Recorder()
     result = minimize(recorder, spec=SPEC.pinned({'gripper': 1.0}), min_std_scale=0.2)
