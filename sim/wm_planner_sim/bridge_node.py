@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock as RosClock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
@@ -278,8 +279,12 @@ class BridgeNode(Node):
             (SetBool, '~/pause', self._on_pause),
             (StepSimulation, '~/step', self._on_step),
         )
+        # A coroutine that waits keeps its callback group busy; the default one holds everything
+        # else of the node, targets and parameters included.
+        group = ReentrantCallbackGroup()
         for kind, name, callback in services:
-            self.create_service(kind, name, self._guard.wrap_service(name, callback))
+            guarded = self._guard.wrap_service(name, callback)
+            self.create_service(kind, name, guarded, callback_group=group)
         steady = RosClock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, wrap('diagnostics', self._report), clock=steady)
 

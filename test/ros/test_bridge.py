@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import math
 import os
 from pathlib import Path
@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,143 +19,27 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 pytest.importorskip('mujoco', reason='mujoco is not installed')
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from geometry_msgs.msg import PoseStamped  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
-from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image, JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
-from std_srvs.srv import SetBool  # noqa: E402
 
+from fakes.bridge_client import BASE, MS, BridgeClient, stamp_ns  # noqa: E402
 from fakes.node_process import ROOT, NodeProcess  # noqa: E402
-from fakes.waiting import wait_for  # noqa: E402
-from wm_planner_msgs.msg import EpisodeStatus  # noqa: E402
-from wm_planner_msgs.srv import ResetEpisode, StepSimulation  # noqa: E402
 
 MODULE = 'wm_planner_sim.bridge_node'
-BASE = 'panda_link0'
-STREAM = QoSProfile(depth=200, reliability=ReliabilityPolicy.BEST_EFFORT)
-SECOND = 1_000_000_000
-MS = 1_000_000
-
-
-def stamp_ns(stamp: Any) -> int:
-    return int(stamp.sec) * SECOND + int(stamp.nanosec)
-
-
-class Client:
-    """Everything a robot's user sees of the bridge; keeps the messages since ``forget``."""
-
-    def __init__(self) -> None:
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node('client', context=self.context)
-        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        self.seen: dict[str, list[Any]] = {}
-        for name, kind, topic in (
-            ('clock', Clock, '/clock'),
-            ('joints', JointState, '/joint_states'),
-            ('tool', PoseStamped, '/tool_pose'),
-            ('image', Image, '/camera/exterior/image_raw'),
-            ('info', CameraInfo, '/camera/exterior/camera_info'),
-            ('wrist', Image, '/camera/wrist/image_raw'),
-            ('status', EpisodeStatus, '/episode_status'),
-            ('diagnostics', DiagnosticArray, '/diagnostics'),
-        ):
-            self.seen[name] = []
-            self.node.create_subscription(kind, topic, self.seen[name].append, STREAM)
-        self.target = self.node.create_publisher(PoseStamped, '/target_pose', 1)
-        self.gripper = self.node.create_publisher(Float64MultiArray, '/gripper_target', 1)
-        self.services = {
-            'reset': self.node.create_client(ResetEpisode, '/sim_bridge/reset_episode'),
-            'pause': self.node.create_client(SetBool, '/sim_bridge/pause'),
-            'step': self.node.create_client(StepSimulation, '/sim_bridge/step'),
-        }
-        for client in self.services.values():
-            assert client.wait_for_service(timeout_sec=120.0)
-        self.spin_until(self._is_connected, 'all topics of the bridge')
-
-    def _is_connected(self) -> bool:
-        outputs = (self.target, self.gripper)
-        return all(p.get_subscription_count() for p in outputs) and all(
-            self.seen[name] for name in ('clock', 'joints', 'tool', 'image', 'status')
-        )
-
-    def spin_until(self, claim: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
-        wait_for(
-            claim,
-            what=what,
-            timeout_s=timeout_s,
-            poll=lambda: self.executor.spin_once(timeout_sec=0.02),
-        )
-
-    def forget(self) -> None:
-        for messages in self.seen.values():
-            messages.clear()
-
-    def newest(self, name: str) -> Any:
-        return self.seen[name][-1] if self.seen[name] else None
-
-    def call(self, name: str, request: Any) -> Any:
-        future = self.services[name].call_async(request)
-        self.spin_until(future.done, f'the answer of {name}')
-        return future.result()
-
-    def pause(self, is_paused: bool) -> None:
-        assert self.call('pause', SetBool.Request(data=is_paused)).success
-
-    def step(self, duration_s: float) -> Any:
-        return self.call('step', StepSimulation.Request(duration_s=duration_s))
-
-    def reset(self, suite: str = '', seed: int = 0, episode: int = 0) -> Any:
-        return self.call('reset', ResetEpisode.Request(suite=suite, seed=seed, episode=episode))
-
-    def step_and_look(self, duration_s: float = 0.1) -> np.ndarray:
-        """Step a simulation that was just reset to its next picture; return that."""
-        end = stamp_ns(self.step(duration_s).time)
-        self.spin_until(
-            lambda: all(
-                self.seen[name] and stamp_ns(self.newest(name).header.stamp) == end
-                for name in ('tool', 'joints', 'info', 'image')
-            ),
-            'the picture at the end of the step',
-        )
-        image = self.newest('image')
-        return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
-
-    def send(self, xyz: tuple[float, float, float], stamp: int = 0, frame: str = BASE) -> None:
-        message = PoseStamped()
-        message.header.frame_id = frame
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, SECOND)
-        position = message.pose.position
-        position.x, position.y, position.z = (float(v) for v in xyz)
-        message.pose.orientation.x, message.pose.orientation.w = 1.0, 0.0
-        self.target.publish(message)
-
-    def tool(self) -> np.ndarray:
-        position = self.newest('tool').pose.position
-        return np.array([position.x, position.y, position.z])
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
 
 
 @pytest.fixture(scope='module')
-def bridge() -> Iterator[tuple[NodeProcess, Client]]:
+def bridge() -> Iterator[tuple[NodeProcess, BridgeClient]]:
     """One bridge for the tests that leave it as it was: making it takes seconds."""
     with NodeProcess(MODULE, 'sim_bridge') as process:
         process.wait_for_output('tabletop runs')
-        client = Client()
+        client = BridgeClient()
         yield process, client
         client.close()
         assert process.stop() == 0, process.output
 
 
 @pytest.fixture
-def client(bridge: tuple[NodeProcess, Client]) -> Client:
+def client(bridge: tuple[NodeProcess, BridgeClient]) -> BridgeClient:
     """Return the shared bridge, running, in its home state, with nothing seen yet."""
     made = bridge[1]
     made.pause(False)
@@ -168,7 +51,7 @@ def client(bridge: tuple[NodeProcess, Client]) -> Client:
 # What comes out ----------------------------------------------------------------------------------
 
 
-def test_rates_stamps_and_frames(client: Client) -> None:
+def test_rates_stamps_and_frames(client: BridgeClient) -> None:
     client.spin_until(lambda: len(client.seen['image']) >= 15, '15 pictures')
     stamps = {
         'clock': [stamp_ns(m.clock) for m in client.seen['clock']],
@@ -195,7 +78,7 @@ def test_rates_stamps_and_frames(client: Client) -> None:
     assert len(client.newest('joints').position) == len(client.newest('joints').velocity) == 9
 
 
-def test_nothing_is_stamped_later_than_the_clock(client: Client) -> None:
+def test_nothing_is_stamped_later_than_the_clock(client: BridgeClient) -> None:
     client.spin_until(lambda: len(client.seen['image']) >= 5, '5 pictures')
     client.pause(True)
     client.spin_until(lambda: client.newest('status').message == '', 'a status')
@@ -224,7 +107,9 @@ sim.close()
 """
 
 
-def test_picture_joints_and_pose_are_those_of_the_simulator(client: Client, tmp_path: Path) -> None:
+def test_picture_joints_and_pose_are_those_of_the_simulator(
+    client: BridgeClient, tmp_path: Path
+) -> None:
     """The reference runs in a process of its own: two OpenGL contexts in one are unreliable."""
     path = tmp_path / 'reference.npz'
     env = {**os.environ, 'PYTHONPATH': f'{ROOT}{os.pathsep}{ROOT / "sim"}'}
@@ -243,7 +128,7 @@ def test_picture_joints_and_pose_are_those_of_the_simulator(client: Client, tmp_
 # Pause, step, reset ------------------------------------------------------------------------------
 
 
-def test_step_is_exact_and_only_in_a_pause(client: Client) -> None:
+def test_step_is_exact_and_only_in_a_pause(client: BridgeClient) -> None:
     answer = client.step(0.1)
     assert (answer.success, answer.error_code) == (False, 501)
     assert 'only while it is paused' in answer.message
@@ -266,7 +151,7 @@ def test_step_is_exact_and_only_in_a_pause(client: Client) -> None:
     assert stamp_ns(client.step(0.005).time) == first + 1244 * MS  # to the nearest physics step
 
 
-def test_episode_is_fixed_by_suite_seed_and_number(client: Client) -> None:
+def test_episode_is_fixed_by_suite_seed_and_number(client: BridgeClient) -> None:
     client.pause(True)
     runs = []
     for suite, seed, episode in (('push', 3, 1), ('reach', 3, 2), ('push', 3, 1)):
@@ -294,7 +179,7 @@ def test_episode_is_fixed_by_suite_seed_and_number(client: Client) -> None:
     assert status.distance_m > 0.05
 
 
-def test_sub_goals_and_unknown_gripper_states_are_answered(client: Client) -> None:
+def test_sub_goals_and_unknown_gripper_states_are_answered(client: BridgeClient) -> None:
     answer = client.reset('pick_pictures', 1, 0)
     assert answer.success, answer.message
     assert len(answer.goal_images) == len(answer.goal_poses) == 3
@@ -307,7 +192,7 @@ def test_sub_goals_and_unknown_gripper_states_are_answered(client: Client) -> No
     assert client.newest('status').goal_index == 2
 
 
-def test_unknown_suite_lists_the_valid_ones_and_changes_nothing(client: Client) -> None:
+def test_unknown_suite_lists_the_valid_ones_and_changes_nothing(client: BridgeClient) -> None:
     assert client.reset('reach', 1, 0).success
     answer = client.reset('raech', 1, 0)
     assert (answer.success, answer.error_code) == (False, 103)
@@ -322,7 +207,7 @@ def test_unknown_suite_lists_the_valid_ones_and_changes_nothing(client: Client) 
 # What goes in ------------------------------------------------------------------------------------
 
 
-def test_arm_and_gripper_go_to_their_targets(client: Client) -> None:
+def test_arm_and_gripper_go_to_their_targets(client: BridgeClient) -> None:
     client.spin_until(lambda: client.seen['tool'] and client.seen['joints'], 'the tool pose')
     goal = client.tool() + [0.04, -0.05, -0.03]
 
@@ -341,7 +226,7 @@ def test_arm_and_gripper_go_to_their_targets(client: Client) -> None:
     [('frame', 105, "valid: 'panda_link0'"), ('nan', 402, 'finite'), ('gripper', 107, '[0, 1]')],
 )
 def test_bad_command_is_refused_and_reported(
-    client: Client, kind: str, code: int, words: str
+    client: BridgeClient, kind: str, code: int, words: str
 ) -> None:
     client.spin_until(lambda: client.seen['tool'] and client.seen['joints'], 'the tool pose')
     before = client.tool()
@@ -370,7 +255,7 @@ def test_bad_command_is_refused_and_reported(
     )
 
 
-def test_silence_is_said_within_a_second(client: Client) -> None:
+def test_silence_is_said_within_a_second(client: BridgeClient) -> None:
     client.spin_until(lambda: client.seen['tool'] and client.seen['status'], 'the tool pose')
     assert client.newest('status').message == ''  # no command ever came: nothing to complain of
     goal = tuple(client.tool() + [0.0, 0.35, 0.0])
@@ -409,7 +294,7 @@ rclpy.spin(node)
 """
 
 
-def test_killed_sender_is_missed_within_a_second(client: Client) -> None:
+def test_killed_sender_is_missed_within_a_second(client: BridgeClient) -> None:
     sender = subprocess.Popen([sys.executable, '-c', _SENDER])
     try:
         client.spin_until(
@@ -424,7 +309,7 @@ def test_killed_sender_is_missed_within_a_second(client: Client) -> None:
         sender.wait(30)
 
 
-def test_no_motion_of_the_last_episode_leaks_into_the_next(client: Client) -> None:
+def test_no_motion_of_the_last_episode_leaks_into_the_next(client: BridgeClient) -> None:
     client.pause(True)
     assert client.reset('reach', 1, 0).success
     start_of_first = client.step(0.004).time
@@ -460,7 +345,7 @@ def test_no_motion_of_the_last_episode_leaks_into_the_next(client: Client) -> No
     )
 
 
-def _ignored(client: Client) -> int:
+def _ignored(client: BridgeClient) -> int:
     if not client.seen['diagnostics']:
         return 0
     values = {v.key: v.value for v in client.newest('diagnostics').status[0].values}
@@ -470,7 +355,7 @@ def _ignored(client: Client) -> int:
 # Health ------------------------------------------------------------------------------------------
 
 
-def test_diagnostics_state_renderer_and_speed(client: Client) -> None:
+def test_diagnostics_state_renderer_and_speed(client: BridgeClient) -> None:
     client.spin_until(lambda: client.seen['diagnostics'], 'diagnostics')
     status = client.newest('diagnostics').status[0]
     values = {v.key: v.value for v in status.values}
@@ -478,47 +363,3 @@ def test_diagnostics_state_renderer_and_speed(client: Client) -> None:
     assert values['renderer'] in ('osmesa', 'egl')
     assert float(values['realtime_factor']) > 0.0
     assert float(values['realtime_factor_asked']) == 1.0
-
-
-def test_dead_simulation_is_stated_and_ends_the_process() -> None:
-    prelude = (
-        'from wm_planner_sim.tabletop import TabletopSim\n'
-        'def set_target(self, command):\n'
-        '    assert command.position_m[0] < 0.7, "physics broke"\n'
-        'TabletopSim.set_target = set_target'
-    )
-    with NodeProcess(MODULE, 'sim_bridge', prelude=prelude) as process:
-        process.wait_for_output('tabletop runs')
-        client = Client()
-        client.spin_until(
-            lambda: client.send((0.75, 0.0, 0.3)) or client.newest('status').error_code == 901,
-            'the failure',
-        )
-        assert 'physics broke' in client.newest('status').message
-        assert process.wait() == 1
-        assert 'the simulation died' in process.output
-        assert client.newest('status').failed
-        client.spin_until(
-            lambda: any(
-                s.level == DiagnosticStatus.ERROR
-                for m in client.seen['diagnostics']
-                for s in m.status
-            ),
-            'the error in the diagnostics',
-        )
-        client.close()
-
-
-@pytest.mark.parametrize(
-    ('parameters', 'words'),
-    [
-        ({'realtime_factor': -1.0}, 'realtime_factor is -1.0; valid'),
-        ({'exterior_rate': 5.0}, "unknown parameter 'exterior_rate'"),
-    ],
-)
-def test_bad_parameter_ends_the_process_with_the_valid_values(
-    parameters: dict[str, Any], words: str
-) -> None:
-    with NodeProcess(MODULE, 'sim_bridge', **parameters) as process:
-        assert process.wait() == 2
-        assert words in process.output
