@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import array
 from collections.abc import Iterator
 import math
 from pathlib import Path
 import threading
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +23,7 @@ from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import CompressedImage  # noqa: E402
 from sensor_msgs.msg import Image as ImageMessage  # noqa: E402
 
 from fakes.planner_harness import QUICK, SLOW_ARM, PlannerHarness, held_still  # noqa: E402
@@ -316,7 +319,14 @@ def test_lifecycle_by_hand_from_unconfigured_and_back() -> None:
         assert change_state(harness, Transition.TRANSITION_DEACTIVATE)
         assert change_state(harness, Transition.TRANSITION_CLEANUP)
         assert lifecycle_state(harness) == State.PRIMARY_STATE_UNCONFIGURED
-        assert change_state(harness, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+
+        assert set_parameter(harness, 'cem.num_samples', 64).successful
+        assert change_state(harness, Transition.TRANSITION_CONFIGURE)
+        assert change_state(harness, Transition.TRANSITION_ACTIVATE)
+        harness.client.wait_for_data()
+        harness.set_off()
+        assert change_state(harness, Transition.TRANSITION_ACTIVE_SHUTDOWN)
+        harness.wait_for_status(lambda s: s.state == PlannerStatus.INACTIVE, 'inactive')
 
 
 def test_wrong_name_can_be_put_right_without_a_restart() -> None:
@@ -332,6 +342,34 @@ def test_wrong_name_can_be_put_right_without_a_restart() -> None:
         harness.client.wait_for_data()
         harness.client.enable()
         goal = harness.goal([0.5, 0.05, 0.3])
+        assert harness.client.reach_goal([goal], timeout_s=30.0).is_reached
+
+
+def test_node_says_why_when_it_cannot_be_activated() -> None:
+    """Rclpy swallows what a transition raises: the node used to fall back without a word."""
+    parameters = {**QUICK, 'profile.topics.image': 'no such topic!'}
+    with PlannerHarness(parameters, is_active=False) as harness:
+        status = harness.wait_for_status(lambda s: s.error_code != 0, 'the error')
+        assert status.state == PlannerStatus.INACTIVE
+        assert 'no such topic!' in status.message
+        assert lifecycle_state(harness) == State.PRIMARY_STATE_INACTIVE
+
+
+def test_compressed_frames_are_read_when_the_topic_is_compressed() -> None:
+    topic = '/camera/exterior/image_raw/compressed'
+    with PlannerHarness({**QUICK, 'profile.topics.image': topic}, is_active=False) as harness:
+        publisher = harness.robot.node.create_publisher(CompressedImage, topic, qos.IMAGE)
+
+        def compress(message: ImageMessage) -> None:
+            bgr = cv2.cvtColor(image_from_message(message), cv2.COLOR_RGB2BGR)
+            data = array.array('B', cv2.imencode('.png', bgr)[1].tobytes())
+            publisher.publish(CompressedImage(header=message.header, format='png', data=data))
+
+        harness.robot.change['image'] = compress
+        harness.client.wait_until_active(30.0)
+        harness.client.wait_for_data()
+        harness.client.enable()
+        goal = harness.goal([0.5, 0.05, 0.25])
         assert harness.client.reach_goal([goal], timeout_s=30.0).is_reached
 
 

@@ -21,7 +21,9 @@ from std_srvs.srv import Trigger  # noqa: E402
 from fakes.node_process import NodeProcess  # noqa: E402
 from fakes.waiting import wait_for  # noqa: E402
 from wm_planner.core.errors import InvalidParameterError, WmPlannerError  # noqa: E402
+from wm_planner.core.protocols import Clock  # noqa: E402
 from wm_planner.ros import spinning  # noqa: E402
+from wm_planner.ros.clock import RosClock  # noqa: E402
 from wm_planner.ros.spinning import CallbackGuard, awaitable, spin, stop_on_signals  # noqa: E402
 from wm_planner_msgs.srv import SetGoalImage  # noqa: E402
 
@@ -110,6 +112,14 @@ def test_result_is_dropped_when_the_executor_has_ended(node: Any) -> None:
     _, set_result = awaitable(node)
     node.executor.shutdown()
     set_result('late')
+
+
+def test_clock_of_a_node_is_a_clock(node: Any) -> None:
+    clock = RosClock(node)
+    assert isinstance(clock, Clock)
+    assert clock.now_ns() > 10**18, 'system time without use_sim_time'
+    first = clock.monotonic_ns()
+    assert clock.monotonic_ns() >= first
 
 
 # callbacks ----------------------------------------------------------------------------------------

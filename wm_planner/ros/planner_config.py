@@ -37,7 +37,9 @@ MODEL_PREFIX = 'world_model'
 class PlannerNodeConfig:
     """What the planner node itself has, and the groups of control."""
 
-    robot: str = parameter('panda_sim', 'robot profile: a name in config/robots, or a .yaml file')
+    robot: str = parameter(
+        'panda_sim', 'robot profile: a name in config/robots, or a .yaml file', read_only=True
+    )
     planner: str = parameter('cem', 'optimizer or policy that decides the actions')
     model: str = parameter('tabletop', 'world model to plan with')
     device: str = parameter(
@@ -50,7 +52,11 @@ class PlannerNodeConfig:
     )
     seed: int = parameter(0, 'seed of the planner, unless planning.seed says other', low=0)
     control_rate_hz: float = parameter(
-        50.0, 'rate of control ticks and repeated commands [Hz]', low=1.0, high=500.0
+        50.0,
+        'rate of control ticks and repeated commands [Hz]',
+        low=1.0,
+        high=500.0,
+        read_only=True,
     )
     enable_at_start: bool = parameter(False, 'allow motion without a call of ~/enable')
     autostart: bool = parameter(True, 'configure and activate without being told', read_only=True)

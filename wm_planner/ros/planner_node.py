@@ -129,11 +129,17 @@ class PlannerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and take goals; motion still needs ~/enable, unless enable_at_start."""
         assert self._stack is not None
-        self._subscribe(self._stack)
+        try:
+            self._subscribe(self._stack)
+            if self._planner_parameters.node_config().enable_at_start:
+                self._stack.controller.enable(True)
+        except Exception as error:  # rclpy would go to on_error without a word
+            self._set_fault(error)
+            self._deactivate(as_wm_planner_error(error))
+            return _FAILURE
+        self._fault = None
         self._desk.open(self._stack)
         self._is_active = True
-        if self._planner_parameters.node_config().enable_at_start:
-            self._stack.controller.enable(True)
         self.get_logger().info('active')
         return super().on_activate(state)
 
@@ -285,7 +291,7 @@ class PlannerNode(LifecycleNode):
     def _set_fault(self, error: Exception) -> None:
         self._fault = as_wm_planner_error(error)
         self._desk.close(self._fault)
-        self.get_logger().error(f'cannot configure: {self._fault}')
+        self.get_logger().error(f'not running: {self._fault}')
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -87,14 +87,15 @@ def build_stack(
     config, profile = parameters.node_config(), parameters.profile()
     buffer_config = parameters.buffer_config(info.action_spec.step_duration_s)
     buffer = FrameBuffer(buffer_config, context_frames=info.context_frames)
+    safety = SafetyFilter(profile, config.safety)
+    executor = PlanExecutor(config.executor, safety=safety)
     sink_name = 'null' if config.dry_run else profile.sink
     sink = make_sink(sink_name, node, profile, clock, buffer.latest_state)
-    safety = SafetyFilter(profile, config.safety)
     controller = Controller(
         config.controller,
         buffer=buffer,
         worker=worker,
-        executor=PlanExecutor(config.executor, safety=safety),
+        executor=executor,
         safety=safety,
         sink=sink,
         goal_tolerance=info.goal_tolerance,
