@@ -39,6 +39,6 @@ setup(
         'wm_planner.environments': [f'tabletop = {PACKAGE}.suites:TabletopEnvironment'],
         'wm_planner.collectors': [f'tabletop = {PACKAGE}.collect:TabletopCollector'],
     },
-    install_requires=['mujoco==3.9.0', 'numpy>=1.24,<3', 'opencv-python-headless>=4.8'],
+    install_requires=['mujoco==3.9.0', 'numpy>=1.24,<3'],
     zip_safe=False,
 )

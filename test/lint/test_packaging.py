@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 import re
 import stat
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -80,3 +82,45 @@ def test_nodes_of_the_profiles_are_installed_executables() -> None:
 def test_colcon_is_told_of_all_packages() -> None:
     text = (ROOT / 'colcon_defaults.yaml').read_text()
     assert f'base-paths: [{", ".join(PACKAGES.values())}]' in text
+
+
+@pytest.mark.parametrize(
+    ('name', 'folders'),
+    [('wm_planner', ['wm_planner', 'launch']), ('wm_planner_sim', ['sim/wm_planner_sim'])],
+)
+def test_package_xml_names_the_ros_packages_that_are_imported(
+    name: str, folders: list[str]
+) -> None:
+    imported = set().union(*(imports_of(ROOT / folder) for folder in folders))
+    is_ros = re.compile(r'rclpy|launch|launch_ros|std_srvs|\w+_(msgs|interfaces)')
+    package = package_xml(name)
+    declared = {tag.text for tag in package.iter() if tag.tag in ('depend', 'exec_depend')}
+    needed = {module for module in imported if is_ros.fullmatch(module)}
+    assert needed == {module for module in declared if module and is_ros.fullmatch(module)}
+
+
+@pytest.mark.parametrize(
+    ('setup_file', 'folder'), [('setup.py', 'wm_planner'), ('sim/setup.py', 'sim/wm_planner_sim')]
+)
+def test_setup_names_the_libraries_that_are_imported(setup_file: str, folder: str) -> None:
+    distributions = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
+    # Our own, and what comes with a distribution only.
+    elsewhere = {*PACKAGES, 'cv_bridge', 'launch', 'launch_ros'}
+    # The simulator never runs without wm_planner, which brings ROS.
+    ros_wheels = set(re.findall(r"'ros-([a-z-]+)", (ROOT / 'setup.py').read_text()))
+    named = set(re.findall(r"'([a-z0-9-]+)[\[~>=]", (ROOT / setup_file).read_text())) | ros_wheels
+    imported = imports_of(ROOT / folder) - elsewhere - set(sys.stdlib_module_names)
+    needed = {distributions.get(module, module.replace('_', '-')) for module in imported}
+    assert needed <= named
+
+
+def imports_of(folder: Path) -> set[str]:
+    """Return the top-level modules that the Python files of a folder import."""
+    found = set()
+    for path in folder.rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split('.')[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split('.')[0])
+    return found
