@@ -128,12 +128,8 @@ def slow(config, settings):
     time.sleep(600)
 node.PlannerNode.__init__.__kwdefaults__['load'] = slow
 """
-    with NodeProcess(
-        MODULE,
-        'wm_planner',
-        prelude=prelude,
-        **QUICK,
-    ) as process:
+    parameters = {**QUICK, 'stop_timeout_s': 1.0}
+    with NodeProcess(MODULE, 'wm_planner', prelude=prelude, **parameters) as process:
         process.wait_for_output('loading now', timeout_s=60)
         assert process.stop(signal.SIGINT, timeout_s=60) == 0
 
