@@ -22,8 +22,8 @@ _INTRODUCTION = """\
 # Parameters
 
 Written by `docs/generate.py` from the config dataclasses, which are the only place where a default
-is defined. Precedence: dataclass < `config/*.yaml` < robot profile < launch argument or
-`--ros-args -p`. A parameter that is unknown or out of range stops the node with a numbered error
+is defined. Precedence: dataclass < robot profile and model defaults < `config/*.yaml` < launch
+argument or `--ros-args -p`. A parameter that is unknown or out of range stops the node with a numbered error
 that names what is valid.
 """
 
