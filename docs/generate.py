@@ -23,8 +23,8 @@ _INTRODUCTION = """\
 
 Written by `docs/generate.py` from the config dataclasses, which are the only place where a default
 is defined. Precedence: dataclass < robot profile and model defaults < `config/*.yaml` < launch
-argument or `--ros-args -p`. A parameter that is unknown or out of range stops the node with a numbered error
-that names what is valid.
+argument or `--ros-args -p`. A parameter that is unknown or out of range stops the node with a
+numbered error that names what is valid.
 """
 
 _GROUPS = {

@@ -6,9 +6,9 @@
 ``launch/*.launch.py`` into launch_ros actions; neither repeats it. Nothing here imports rclpy.
 
 Values take precedence in this order, the last wins: the defaults of the config dataclasses, the
-robot profile and the model's own, the node's file in ``config/``, an argument. rclpy merges the last
-two, so a value in the file counts as given. Most arguments default to nothing: one that is not given
-is not passed on, and the default stays where it is defined.
+robot profile and the model's own, the node's file in ``config/``, an argument. rclpy merges the
+last two, so a value in the file counts as given. Most arguments default to nothing: one that is
+not given is not passed on, and the default stays where it is defined.
 """
 
 from __future__ import annotations
