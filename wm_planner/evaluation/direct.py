@@ -40,6 +40,7 @@ from wm_planner.evaluation.runner import (
     sweep,
 )
 from wm_planner.evaluation.settings import PlannerChoice
+from wm_planner.evaluation.threads import planning_threads
 from wm_planner.factory import make_planner
 
 _logger = logging.getLogger(__name__)
@@ -230,17 +231,18 @@ def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
     profile = RobotProfile.from_yaml(robot_profile_file(request.robot))
     environment = open_environment(request.suite)
     try:
-        yield DirectRunner(
-            environment=environment,
-            suite=request.suite,
-            planner=make_planner(
-                choice.planner, choice.model, choice.settings(), device=request.device
-            ),
-            safety=SafetyFilter(profile, SafetyConfig()),
-            planner_name=choice.planner,
-            model_name=choice.model,
-            config=request.config,
-        )
+        with planning_threads():
+            yield DirectRunner(
+                environment=environment,
+                suite=request.suite,
+                planner=make_planner(
+                    choice.planner, choice.model, choice.settings(), device=request.device
+                ),
+                safety=SafetyFilter(profile, SafetyConfig()),
+                planner_name=choice.planner,
+                model_name=choice.model,
+                config=request.config,
+            )
     finally:
         environment.close()
 

@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 import os
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
-import torch
 import typer
 
 from wm_planner.core.errors import UnknownNameError
@@ -22,6 +20,7 @@ from wm_planner.evaluation.records import (
     usable_cores,
     write_json,
 )
+from wm_planner.evaluation.threads import planning_threads
 from wm_planner.tools.bench_live import measure_free_run, measure_loop
 from wm_planner.tools.bench_parts import SAMPLES, measure_image_callback, measure_plan
 from wm_planner.tools.interrupts import interrupt_on_sigterm
@@ -49,7 +48,7 @@ def bench(
         raise UnknownNameError.among('benchmark', name, BENCHMARKS)
     console = Console(stderr=True)
     load = os.getloadavg()[0]
-    with _threads(max(1, usable_cores() - 1)) as threads:
+    with planning_threads() as threads:
         console.print(f'Planning {plans} times with {threads} thread(s) ...')
         found = [measure_plan(plans, device=device, samples=samples)]
     console.print(f'Taking {frames} camera frames in ...')
@@ -74,17 +73,6 @@ def bench(
     if json_file is not None:
         write_json(json_file, result)
     Console().print(table_of(result))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[int]:
-    """Plan with ``count`` threads, as the node does, which leaves a core to control."""
-    former = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield count
-    finally:
-        torch.set_num_threads(former)
 
 
 def table_of(result: dict[str, Any]) -> Table:
