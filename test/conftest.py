@@ -7,10 +7,15 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
+import signal
 import tempfile
 
 from hypothesis import settings
 import pytest
+
+# A shell that starts a program in the background makes it ignore SIGINT, and its children inherit
+# that; the tests of Ctrl-C need what a terminal gives.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything imports rclpy or torch: no traffic off this machine, no graph shared with another
 # program (each test process has its own domain; 0 is what people use, 101 the last safe one), the
