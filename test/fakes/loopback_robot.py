@@ -77,7 +77,6 @@ class LoopbackRobot:
         self.change: dict[str, Any] = {}
         self.is_running = True
         self.is_frozen = False
-        self.poses_published_frozen = 0
         topics = self.profile.topics
         create = self.node.create_publisher
         self._publishers = {
@@ -127,7 +126,6 @@ class LoopbackRobot:
             changed = self.change.get(name, lambda same: same)(message)
             if changed is not None:
                 self._publishers[name].publish(changed)
-        self.poses_published_frozen += self.is_frozen
 
     def _move(self, message: PoseStamped) -> None:
         point = message.pose.position
