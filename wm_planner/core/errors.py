@@ -173,6 +173,12 @@ class PlannerTimeoutError(PlanningError):
     code = 305
 
 
+class DeviceMemoryError(PlanningError):
+    """The device has no memory for even one action sequence."""
+
+    code = 306
+
+
 # 4xx: safety --------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,11 @@ LatentState = Any
 """Whatever a WorldModel's ``encode`` returns; only the same model's ``rollout`` looks inside."""
 
 EnergyFunction = Callable[[Tensor], Tensor]
-"""``energy(actions[S, H, A]) -> [S]``; lower is better; may return non-finite values."""
+"""``energy(actions[S, H, A]) -> [S]``; lower is better; may return non-finite values.
+
+When time is over it may return the energies [S'] of the first S' < S candidates alone, but at least
+one. Whoever cannot do without the others asks again for those.
+"""
 
 
 @runtime_checkable
@@ -68,6 +72,14 @@ class WorldModel(Protocol):
 
 
 @runtime_checkable
+class MemoryBound(Protocol):
+    """A WorldModel that knows how much its device holds; optional."""
+
+    def samples_that_fit(self, horizon: int) -> int:
+        """Return how many sequences of ``horizon`` steps one ``rollout`` has memory for now."""
+
+
+@runtime_checkable
 class Objective(Protocol):
     """How far predicted latents are from the goal."""
 
@@ -86,8 +98,9 @@ class OptimizationResult:
     energy: float
     mean: Tensor  # [H, A] final sampling mean, for the next warm start
     std: Tensor  # [H, A]
+    elites: Tensor  # [K, H, A] the last elites, best first, for the next warm start
     elite_energies: Tensor  # [K]
-    iterations: int
+    iterations: int  # begun; the last may have been cut short by the deadline
     rollouts: int
     non_finite_count: int
     stop_reason: StopReason
@@ -103,14 +116,17 @@ class Optimizer(Protocol):
         spec: ActionSpec,
         *,
         init_mean: Tensor | None,
+        init_elites: Tensor | None = None,
         generator: Any,
         should_stop: Callable[[], StopReason | None],
     ) -> OptimizationResult:
         """Return the best action sequence found.
 
-        ``init_mean`` [H, A] is a warm start or None. ``generator`` is the torch.Generator all draws
-        come from. ``should_stop`` is asked between iterations; the first iteration always runs.
-        Bounds hold for every candidate before it is scored. A non-finite energy counts as +inf, is
+        ``init_mean`` [H, A] and ``init_elites`` [K', H, A], best first, are a warm start or None; a
+        method without a memory passes the elites over. ``generator`` is the torch.Generator all
+        draws come from. ``should_stop`` is asked between iterations and after one that
+        ``energy_fn`` cut short; the first iteration runs until there are enough elites. Bounds
+        hold for every candidate before it is scored. A non-finite energy counts as +inf, is
         counted, and never becomes an elite. Raises NoFiniteEnergyError if fewer candidates than
         elites are finite.
         """

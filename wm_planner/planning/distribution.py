@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from wm_planner.core.types import ActionSpec
+from wm_planner.core.types import ActionKind, ActionSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class ActionBounds:
     """An ActionSpec's bounds as tensors: ``low`` [A] and ``high`` [A], on one device."""
 
+    spec: ActionSpec
     low: Tensor
     high: Tensor
 
@@ -23,6 +24,7 @@ class ActionBounds:
     def of(cls, spec: ActionSpec, *, device: torch.device, dtype: torch.dtype) -> ActionBounds:
         """Return the bounds of ``spec``."""
         return cls(
+            spec=spec,
             low=torch.tensor(spec.low, device=device, dtype=dtype),
             high=torch.tensor(spec.high, device=device, dtype=dtype),
         )
@@ -36,6 +38,11 @@ class ActionBounds:
     def middle(self) -> Tensor:
         """Return the middle of the bounds [A]: no motion for deltas, half closed for a gripper."""
         return (self.low + self.high) / 2.0
+
+    def dimensions(self, *kinds: ActionKind) -> list[int]:
+        """Return the indices of the dimensions of these kinds, in the order of the spec."""
+        names = {kind.value for kind in kinds}
+        return [index for index, name in enumerate(self.spec.names) if name in names]
 
     def clamp(self, actions: Tensor) -> Tensor:
         """Return ``actions`` [..., A] moved to the nearest point inside the bounds."""
@@ -77,33 +84,33 @@ class ActionDistribution:
             bounds=bounds,
         )
 
-    def sample(self, number: int, generator: torch.Generator) -> Tensor:
-        """Return ``number`` action sequences [S, H, A] inside the bounds."""
-        noise = torch.randn(
-            (number, *self.mean.shape),
-            generator=generator,
-            device=self.mean.device,
-            dtype=self.mean.dtype,
-        )
+    def sample(self, noise: Tensor) -> Tensor:
+        """Return the action sequences [S, H, A], inside the bounds, of unit ``noise`` [S, H, A]."""
         return self.bounds.clamp(self.mean + self.std * noise)
 
     def refit(
         self,
         elites: Tensor,
         *,
-        momentum_mean: float,
-        momentum_std: float,
+        momentum_mean: float | Tensor,
+        momentum_std: float | Tensor,
         min_std_scale: float,
+        correction: int = 0,
     ) -> ActionDistribution:
         """Return the distribution moved to ``elites`` [K, H, A].
 
-        ``new = momentum * old + (1 - momentum) * elites'``, for mean and std each. The std of the
-        elites is the population's (divided by K, not K - 1), so that one elite gives 0 and not
-        NaN. No std falls below ``min_std_scale`` times half the range of its dimension.
+        ``new = momentum * old + (1 - momentum) * elites'``, for mean and std each; a momentum is
+        one number or one a dimension [A]. The std of the elites is the population's (divided by
+        K - ``correction``), so that one elite gives 0 and not NaN. No std falls below
+        ``min_std_scale`` times half the range of its dimension.
         """
+        spread = elites.std(dim=0, correction=correction)
         mean = momentum_mean * self.mean + (1.0 - momentum_mean) * elites.mean(dim=0)
-        spread = elites.std(dim=0, correction=0)
         std = momentum_std * self.std + (1.0 - momentum_std) * spread
+        return self.moved(mean, std, min_std_scale=min_std_scale)
+
+    def moved(self, mean: Tensor, std: Tensor, *, min_std_scale: float) -> ActionDistribution:
+        """Return the distribution with ``mean`` [H, A] and ``std`` [H, A], the std floored."""
         floor = min_std_scale * self.bounds.half_range
         return replace(self, mean=mean, std=torch.maximum(std, floor))
 

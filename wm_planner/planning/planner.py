@@ -20,15 +20,9 @@ from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import NoFiniteEnergyError, PlannerFailedError
 from wm_planner.core.geometry import Array
 from wm_planner.core.protocols import Objective, OptimizationResult, Optimizer, WorldModel
-from wm_planner.core.types import (
-    ActionSpec,
-    Goal,
-    Observation,
-    Plan,
-    PlanDiagnostics,
-    StopReason,
-)
-from wm_planner.planning.shooting import ShootingEnergy
+from wm_planner.core.types import ActionSpec, Goal, Observation, Plan, PlanDiagnostics
+from wm_planner.planning.deadline import Stopwatch, TimeBudget
+from wm_planner.planning.shooting import ChunkSize, ShootingEnergy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +42,15 @@ class PlannerConfig:
         low=0.0,
         high=1.0,
     )
-    warm_start: bool = parameter(True, "start the search from the last plan's mean, shifted")
+    warm_start: bool = parameter(
+        True, "start the search from the last plan's mean and elites, shifted"
+    )
     max_samples_per_chunk: int = parameter(
-        0, 'sequences rolled out at once, to bound memory; 0 = all', low=0, high=100_000
+        0,
+        'most sequences rolled out at once, which bounds memory and how late a deadline is '
+        'noticed; 0 = as many as fit the memory',
+        low=0,
+        high=100_000,
     )
     goal_cache_size: int = parameter(
         16, 'goals whose latents are kept', low=1, high=1000, read_only=True
@@ -66,13 +66,20 @@ class _CachedGoal:
     latent: Tensor  # [N, D]
 
 
+@dataclass(frozen=True)
+class _WarmStart:
+    goal: _CachedGoal
+    mean: Tensor  # [H, A]
+    elites: Tensor  # [K, H, A]
+
+
 class WorldModelPlanner:
     """The Planner protocol on a world model: minimise the energy of imagined latents.
 
-    ``plan`` encodes the observation, starts the optimizer at the last mean shifted by the steps
-    executed since (the tail repeats the last action; dropped when the goal changed, the plan is
-    used up or the last plan failed) and returns what it found within the deadline. What leaves is
-    finite and inside the model's bounds; anything else raises.
+    ``plan`` encodes the observation, starts the optimizer at the last mean and elites shifted by
+    the steps executed since (the tail repeats the last action; dropped when the goal changed, the
+    plan is used up or the last plan failed) and returns what it found within the deadline. What
+    leaves is finite and inside the model's bounds; anything else raises.
 
     Belongs to the planning thread, but ``request_stop`` may be called from any thread.
     """
@@ -94,8 +101,9 @@ class WorldModelPlanner:
         self._generator = torch.Generator(device=torch.device(device))
         self._monotonic_ns = monotonic_ns
         self._goals: OrderedDict[str, _CachedGoal] = OrderedDict()
-        self._last_mean: Tensor | None = None
-        self._last_goal: _CachedGoal | None = None
+        self._last: _WarmStart | None = None
+        self._chunk_size = ChunkSize(config.max_samples_per_chunk)
+        self._reserve_ms: float | None = None  # see TimeBudget
         self._stop = threading.Event()
         self.seed(config.seed)
 
@@ -121,12 +129,12 @@ class WorldModelPlanner:
 
     def reset(self) -> None:
         """Forget warm start and stop request and restart the draws: the next plan is repeatable."""
-        self._last_mean = self._last_goal = None
+        self._last = None
         self._generator.manual_seed(self._seed)
         self._stop.clear()
 
     def request_stop(self) -> None:
-        """Let plans stop after the iteration they are in, until ``reset``. Any thread."""
+        """Let plans stop after the chunk of rollouts they are in, until ``reset``. Any thread."""
         self._stop.set()
 
     @torch.inference_mode()
@@ -145,42 +153,46 @@ class WorldModelPlanner:
     ) -> Plan:
         """Return the best plan found within ``deadline_s``; see the Planner protocol.
 
-        The first iteration always runs. A further one starts only if it can be expected to end in
-        time, going by the slowest so far. Raises PlanningError.
+        Rollouts go on, chunk by chunk, while the next one can be expected to end in time, but at
+        least until there are enough elites. Raises PlanningError.
         """
-        watch = _Stopwatch(self._monotonic_ns)
+        watch = Stopwatch(self._monotonic_ns)
         frames = len(observation.states)
         if frames != self.context_frames:
             raise PlannerFailedError(
                 f'the observation holds {frames} frames; valid: {self.context_frames}, the '
                 "world model's context_frames."
             )
-        warm_mean, warm_goal = self._last_mean, self._last_goal
-        self._last_mean = self._last_goal = None  # a plan that fails leaves nothing to start from
+        last, self._last = self._last, None  # a plan that fails leaves nothing to start from
         cached = self._goal_latent(goal)
         watch.lap('goal')
         state = self._model.encode(observation)
         goal_energy = self._distance_now(state, cached.latent)
         watch.lap('encode')
-        init_mean = None
-        if self._config.warm_start and warm_goal is cached and warm_mean is not None:
-            init_mean = shift_mean(warm_mean, executed_steps)
+        init_mean = init_elites = None
+        if self._config.warm_start and last is not None and last.goal is cached:
+            init_mean = shift_steps(last.mean, executed_steps)
+            init_elites = shift_steps(last.elites, executed_steps)
+        budget = self._time_budget(watch, deadline_s)
         found = self._optimizer.minimize(
             ShootingEnergy(
                 self._model,
                 self._objective,
                 state=state,
                 goal_latent=cached.latent,
-                max_samples_per_chunk=self._config.max_samples_per_chunk,
+                chunk_size=self._chunk_size,
+                goes_on=budget.chunk_done,
             ),
             self._spec_for(goal, observation),
             init_mean=init_mean,
+            init_elites=init_elites,
             generator=self._generator,
-            should_stop=self._stop_rule(watch, deadline_s),
+            should_stop=budget.stop_reason,
         )
+        self._reserve_ms = budget.next_reserve_ms()
         actions = self._checked_actions(found)
         watch.lap('optimize')
-        self._last_mean, self._last_goal = found.mean, cached
+        self._last = _WarmStart(cached, found.mean, found.elites)
         return Plan(
             goal_id=goal.goal_id,
             observation_stamp_ns=observation.stamp_ns,
@@ -232,24 +244,14 @@ class WorldModelPlanner:
         pins = gripper_pin(spec, closedness, observation.state, self._config.closed_above)
         return spec.pinned(pins)
 
-    def _stop_rule(
-        self, watch: _Stopwatch, deadline_s: float | None
-    ) -> Callable[[], StopReason | None]:
-        """Return what the optimizer asks after each iteration."""
+    def _time_budget(self, watch: Stopwatch, deadline_s: float | None) -> TimeBudget:
         limit_s = self._config.deadline_s if deadline_s is None else deadline_s
-        limit_ms = limit_s * 1e3 if limit_s > 0.0 else math.inf
-        before_ms = watch.elapsed_ms()
-        slowest_ms = 0.0
-
-        def should_stop() -> StopReason | None:
-            nonlocal before_ms, slowest_ms
-            now_ms = watch.elapsed_ms()
-            slowest_ms, before_ms = max(slowest_ms, now_ms - before_ms), now_ms
-            if self._stop.is_set():
-                return StopReason.CANCELED
-            return StopReason.DEADLINE if now_ms + slowest_ms > limit_ms else None
-
-        return should_stop
+        return TimeBudget(
+            limit_s * 1e3 if limit_s > 0.0 else math.inf,
+            watch.elapsed_ms,
+            self._stop.is_set,
+            reserve_ms=self._reserve_ms,
+        )
 
     def _checked_actions(self, found: OptimizationResult) -> Array:
         """Return the plan [H, A] in double precision, inside the bounds to the last bit."""
@@ -261,34 +263,14 @@ class WorldModelPlanner:
         return inside
 
 
-class _Stopwatch:
-    """Milliseconds per stage since it was made."""
+def shift_steps(sequences: Tensor, executed_steps: int) -> Tensor | None:
+    """Return ``sequences`` [..., H, A] less the steps executed, their last action repeated.
 
-    def __init__(self, monotonic_ns: Callable[[], int]) -> None:
-        self._monotonic_ns = monotonic_ns
-        self._start_ns = self._lap_ns = monotonic_ns()
-        self._stages: dict[str, float] = {}
-
-    def elapsed_ms(self) -> float:
-        return (self._monotonic_ns() - self._start_ns) * 1e-6
-
-    def lap(self, stage: str) -> None:
-        now_ns = self._monotonic_ns()
-        self._stages[stage] = (now_ns - self._lap_ns) * 1e-6
-        self._lap_ns = now_ns
-
-    def finish(self) -> dict[str, float]:
-        return {**self._stages, 'total': self.elapsed_ms()}
-
-
-def shift_mean(mean: Tensor, executed_steps: int) -> Tensor | None:
-    """Return ``mean`` [H, A] with its first ``executed_steps`` gone and the last action repeated.
-
-    None if nothing of the plan is left. Repeating suits both kinds of dimension: a delta goes on
-    in its direction (and is near zero at the goal anyway), an absolute gripper target stays.
+    None if nothing of them is left. Repeating suits both kinds of dimension: a delta goes on in its
+    direction (and is near zero at the goal anyway), an absolute gripper target stays.
     """
-    horizon = mean.shape[0]
+    horizon = sequences.shape[-2]
     if executed_steps >= horizon:
         return None
-    tail = mean[-1:].expand(executed_steps, -1)
-    return torch.cat([mean[executed_steps:], tail])
+    tail = sequences[..., -1:, :].expand(*sequences.shape[:-2], executed_steps, -1)
+    return torch.cat([sequences[..., executed_steps:, :], tail], dim=-2)

@@ -17,6 +17,8 @@ from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.protocols import WorldModel
 from wm_planner.core.registry import Registry
 from wm_planner.planning.cem import CemConfig, CemOptimizer
+from wm_planner.planning.icem import IcemConfig, IcemOptimizer
+from wm_planner.planning.mppi import MppiConfig, MppiOptimizer
 from wm_planner.planning.objectives import ObjectiveConfig, make_objective
 from wm_planner.planning.planner import PlannerConfig, WorldModelPlanner
 from wm_planner.planning.sampling import SamplingConfig, SamplingOptimizer
@@ -40,7 +42,11 @@ OPTIMIZERS: Registry[OptimizerEntry] = Registry(
     'planner',
     group='wm_planner.planners',
     entry_class=OptimizerEntry,
-    builtins={'cem': lambda: OptimizerEntry(CemConfig, CemOptimizer)},
+    builtins={
+        'cem': lambda: OptimizerEntry(CemConfig, CemOptimizer),
+        'icem': lambda: OptimizerEntry(IcemConfig, IcemOptimizer),
+        'mppi': lambda: OptimizerEntry(MppiConfig, MppiOptimizer),
+    },
 )
 
 

@@ -18,6 +18,11 @@ def started(**settings):
     return ActionDistribution.start(BOUNDS, **given)
 
 
+def noise(number):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(number, 2, SPEC.size, generator=generator, dtype=torch.float64)
+
+
 def refit(distribution, elites, **settings):
     given = {'momentum_mean': 0.0, 'momentum_std': 0.0, 'min_std_scale': 0.0, **settings}
     return distribution.refit(elites, **given)
@@ -25,7 +30,7 @@ def refit(distribution, elites, **settings):
 
 def test_samples_have_the_mean_and_std_they_are_drawn_with() -> None:
     distribution = started(init_std_scale=0.1)  # narrow: clamping plays no part
-    samples = distribution.sample(20_000, torch.Generator().manual_seed(0))
+    samples = distribution.sample(noise(20_000))
     assert samples.shape == (20_000, 2, SPEC.size)
     assert torch.allclose(samples.mean(dim=0), distribution.mean, atol=2e-3)
     assert torch.allclose(
@@ -34,7 +39,7 @@ def test_samples_have_the_mean_and_std_they_are_drawn_with() -> None:
 
 
 def test_samples_outside_the_bounds_land_on_them() -> None:
-    samples = started(init_std_scale=3.0).sample(1000, torch.Generator().manual_seed(0))
+    samples = started(init_std_scale=3.0).sample(noise(1000))
     assert bool((samples[..., 0].max() == 0.06) & (samples[..., 0].min() == -0.06))
     assert float((samples[..., 0] == 0.06).double().mean()) > 0.3
 
