@@ -196,6 +196,7 @@ _ROBOT = Argument(
 )
 _MODEL = Argument(name='model', description='world model to plan with')
 _PLANNER = Argument(name='planner', description='planner or policy that decides the actions')
+_PRESET = Argument(name='preset', description='named set of planning settings, e.g. realtime')
 _RECORD = Argument(
     name='record', kind=bool, default='false', description='also record a bag (MCAP)'
 )
@@ -216,7 +217,7 @@ _PLANNER_NODE = NodeSpec(
     module='wm_planner.ros.planner_node',
     name='wm_planner',
     parameter_file='config/planner.yaml',
-    from_arguments={'robot': 'robot', 'model': 'model', 'planner': 'planner', 'seed': 'seed'},
+    from_arguments={name: name for name in ('robot', 'model', 'planner', 'preset', 'seed')},
 )
 _SIM_BRIDGE = NodeSpec(
     package='wm_planner_sim',
@@ -256,6 +257,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                     replace(_ROBOT, default='panda_sim'),
                     _MODEL,
                     _PLANNER,
+                    _PRESET,
                     Argument(name='image_width', kind=int, description='camera image width [px]'),
                     Argument(name='image_height', kind=int, description='camera image height [px]'),
                     Argument(
@@ -282,6 +284,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                     _ROBOT,
                     _MODEL,
                     _PLANNER,
+                    _PRESET,
                     _SEED,
                     _RECORD,
                     _BAG_DIR,

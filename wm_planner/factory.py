@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import time
 from typing import Any
 
-from wm_planner.core.errors import UnknownNameError
+from wm_planner.core.errors import InvalidParameterError, UnknownNameError
 from wm_planner.core.protocols import Planner
 from wm_planner.core.types import ActionSpec
 from wm_planner.models.registry import MODELS, load_model
+from wm_planner.planning.presets import NO_PRESET, preset_settings
 from wm_planner.planning.registry import (
     OPTIMIZERS,
     PlanningConfig,
@@ -30,7 +31,12 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class PlannerSettings:
-    """What a user sets, as plain values; empty = the model's defaults, then the dataclasses'."""
+    """What a user sets, as plain values.
+
+    What is not set comes from the preset, then the model's defaults, then the dataclasses.
+    """
+
+    preset: str = NO_PRESET  # a name of planning.presets
 
     model: Settings = field(default_factory=dict)  # of the model's config class
     optimizer: Settings = field(default_factory=dict)  # of the optimizer's, e.g. CemConfig
@@ -48,6 +54,18 @@ def model_names() -> tuple[str, ...]:
     return MODELS.names()
 
 
+def check_names(planner_name: str, preset: str) -> None:
+    """Raise UnknownNameError for either name, InvalidParameterError if they do not go together."""
+    if planner_name not in planner_names():
+        raise UnknownNameError.among('planner', planner_name, planner_names())
+    preset_settings(preset)
+    if preset and planner_name in POLICIES.names():
+        raise InvalidParameterError(
+            f'preset is {preset!r}, but {planner_name!r} is a policy, which searches nothing; '
+            f'valid: no preset, or a planner among {", ".join(OPTIMIZERS.names())}.'
+        )
+
+
 def resolve_planning_config(
     planner_name: str, model_name: str, settings: PlannerSettings | None = None
 ) -> PlanningConfig:
@@ -60,6 +78,7 @@ def resolve_planning_config(
     return planning_config(
         planner_name,
         defaults=MODELS.get(model_name).planning_defaults,
+        preset=given.preset,
         optimizer=given.optimizer,
         objective=given.objective,
         planner=given.planner,
@@ -82,8 +101,7 @@ def make_planner(
     ModelLoadError or ChecksumError.
     """
     given = settings or PlannerSettings()
-    if planner_name not in planner_names():
-        raise UnknownNameError.among('planner', planner_name, planner_names())
+    check_names(planner_name, given.preset)
     if planner_name in POLICIES.names():
         spec = action_spec or load_model(model_name, given.model, device=device).action_spec
         return make_policy(planner_name, given.planner, action_spec=spec)

@@ -252,6 +252,7 @@ def evaluate_direct(
     suite: str,
     planner: str = 'cem',
     model: str = 'tabletop',
+    preset: str = '',
     weights: str = '',
     episodes: int = 40,
     seed: int = 0,
@@ -266,7 +267,7 @@ def evaluate_direct(
     values = {'world_model.weights': weights} if weights else {}
     request = RunRequest(
         suite=SuiteName.parse(suite),
-        choice=PlannerChoice(planner=planner, model=model, values=values),
+        choice=PlannerChoice(planner=planner, model=model, preset=preset, values=values),
         config=EvaluationConfig(episodes=episodes, seed=seed),
         device=device,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
-from wm_planner.factory import PlannerSettings, planner_names, resolve_planning_config
+from wm_planner.factory import PlannerSettings, check_names, resolve_planning_config
 from wm_planner.policies.registry import POLICIES
 
 Value = bool | int | float | str
@@ -22,7 +22,7 @@ _GROUPS = {'objective': 'objective', 'planning': 'planner', 'world_model': 'mode
 
 @dataclass(frozen=True, kw_only=True)
 class PlannerChoice:
-    """A planner, a model, and values that differ from their defaults.
+    """A planner, a model, a preset ('' = none), and values that differ from their defaults.
 
     ``values`` maps names such as ``cem.num_samples``, ``objective.step_weight``,
     ``planning.warm_start`` or ``world_model.weights`` to plain values: the names are those of the
@@ -31,11 +31,11 @@ class PlannerChoice:
 
     planner: str = 'cem'
     model: str = 'tabletop'
+    preset: str = ''
     values: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.planner not in planner_names():
-            raise UnknownNameError.among('planner', self.planner, planner_names())
+        check_names(self.planner, self.preset)
 
     @property
     def is_policy(self) -> bool:
@@ -52,7 +52,7 @@ class PlannerChoice:
             if not key or prefix not in fields:
                 raise UnknownNameError.among('setting', name, (f'{p}.NAME' for p in fields))
             groups.setdefault(fields[prefix], {})[key] = value
-        return PlannerSettings(**groups)
+        return PlannerSettings(preset=self.preset, **groups)
 
     def describe(self) -> dict[str, Any]:
         """Return all settings in force as plain values, for a report."""
@@ -61,6 +61,7 @@ class PlannerChoice:
             return {'policy': dict(settings.planner), 'world_model': dict(settings.model)}
         config = resolve_planning_config(self.planner, self.model, settings)
         return {
+            'preset': self.preset,
             self.planner: asdict(config.optimizer),
             'objective': asdict(config.objective),
             'planning': asdict(config.planner),

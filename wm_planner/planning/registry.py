@@ -21,6 +21,7 @@ from wm_planner.planning.icem import IcemConfig, IcemOptimizer
 from wm_planner.planning.mppi import MppiConfig, MppiOptimizer
 from wm_planner.planning.objectives import ObjectiveConfig, make_objective
 from wm_planner.planning.planner import PlannerConfig, WorldModelPlanner
+from wm_planner.planning.presets import NO_PRESET, preset_settings
 from wm_planner.planning.sampling import SamplingConfig, SamplingOptimizer
 
 Settings = Mapping[str, Any]
@@ -63,17 +64,19 @@ def planning_config(
     optimizer_name: str,
     *,
     defaults: Mapping[str, Settings] = NO_SETTINGS,
+    preset: str = NO_PRESET,
     optimizer: Settings = NO_SETTINGS,
     objective: Settings = NO_SETTINGS,
     planner: Settings = NO_SETTINGS,
 ) -> PlanningConfig:
-    """Return the settings in force: dataclass defaults < the model's ``defaults`` < the caller's.
+    """Return the settings in force: dataclass < model's ``defaults`` < ``preset`` < the caller's.
 
     ``defaults`` is a model's PLANNING_DEFAULTS: settings under the names of optimizers, 'objective'
     and 'planner'; those of other optimizers are passed over. Raises UnknownNameError for the
-    optimizer and InvalidParameterError for a setting, naming what is valid.
+    optimizer or the preset and InvalidParameterError for a setting, naming what is valid.
     """
     entry = OPTIMIZERS.get(optimizer_name)
+    over = preset_settings(preset)
     sections = {*OPTIMIZERS.names(), 'objective', 'planner'}
     unknown = sorted(set(defaults) - sections)
     if unknown:
@@ -83,7 +86,7 @@ def planning_config(
         )
 
     def merged(section: str, values: Settings) -> dict[str, Any]:
-        return {**defaults.get(section, {}), **values}
+        return {**defaults.get(section, {}), **over.get(section, {}), **values}
 
     return PlanningConfig(
         optimizer=from_mapping(entry.config_class, merged(optimizer_name, optimizer)),

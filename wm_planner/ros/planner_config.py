@@ -13,17 +13,17 @@ from wm_planner.control.executor import ExecutorConfig
 from wm_planner.control.frame_buffer import FrameBufferConfig
 from wm_planner.control.safety import SafetyConfig
 from wm_planner.core.config import parameter, validate
-from wm_planner.core.errors import UnknownNameError
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
 from wm_planner.factory import (
     PlannerSettings,
+    check_names,
     make_planner,
-    planner_names,
     resolve_planning_config,
 )
 from wm_planner.models.registry import MODELS
+from wm_planner.planning.presets import PRESETS
 from wm_planner.policies.registry import POLICIES
 from wm_planner.ros.parameters import NodeParameters
 
@@ -41,6 +41,9 @@ class PlannerNodeConfig:
         'panda_sim', 'robot profile: a name in config/robots, or a .yaml file', read_only=True
     )
     planner: str = parameter('cem', 'optimizer or policy that decides the actions')
+    preset: str = parameter(
+        '', f'named set of planning settings: {", ".join(PRESETS)}; empty: those of the model'
+    )
     model: str = parameter('tabletop', 'world model to plan with')
     device: str = parameter(
         'auto', 'torch device, e.g. cpu or cuda; auto = a GPU where there is one'
@@ -82,25 +85,26 @@ class PlannerParameters:
 
     The groups of the optimizer (named as it is, e.g. ``cem``), the objective, the planner
     (``planning``) and the model (``world_model``) depend on the names chosen, and their defaults
-    are the model's own. Thread: the executor's, or the main thread before it spins.
+    are those of the preset, then the model's own. Thread: the executor's, or the main thread before
+    it spins.
     """
 
     def __init__(self, parameters: NodeParameters) -> None:
         self._parameters = parameters
         self._groups: dict[str, Any] = {}
-        self._declared_for: tuple[str, str] | None = None
+        self._declared_for: tuple[str, str, str] | None = None
         self._node_config = parameters.declare(PlannerNodeConfig())
         self._profile = RobotProfile.from_yaml(robot_profile_file(self._node_config.robot))
         parameters.declare(self._profile, PROFILE_PREFIX)
 
     def declare_groups(self) -> None:
-        """Declare the groups of the planner and the model in force.
+        """Declare the groups of the planner, the preset and the model in force.
 
-        Raises UnknownNameError for either name and InvalidParameterError for values given under
-        names that nobody declares.
+        Raises UnknownNameError for any of the names and InvalidParameterError for values given
+        under names that nobody declares.
         """
         config = self.node_config()
-        chosen = (config.planner, config.model)
+        chosen = (config.planner, config.model, config.preset)
         if chosen == self._declared_for:
             return
         groups = _default_groups(*chosen, seed=config.seed)
@@ -133,6 +137,7 @@ class PlannerParameters:
             for prefix, group in self._groups.items()
         }
         return PlannerSettings(
+            preset=self.node_config().preset,
             model=values.get(MODEL_PREFIX, {}),
             optimizer=values.get(self.node_config().planner, {}),
             objective=values.get(OBJECTIVE_PREFIX, {}),
@@ -144,7 +149,7 @@ def default_parameters() -> dict[str, Any]:
     """Return the config instances of all groups by prefix ('' = the node's own), for the README."""
     config = PlannerNodeConfig()
     profile = RobotProfile.from_yaml(robot_profile_file(config.robot))
-    groups = _default_groups(config.planner, config.model, seed=config.seed)
+    groups = _default_groups(config.planner, config.model, config.preset, seed=config.seed)
     return {'': config, PROFILE_PREFIX: profile, **groups}
 
 
@@ -159,14 +164,13 @@ def load_planner(config: PlannerNodeConfig, settings: PlannerSettings) -> Planne
     return make_planner(config.planner, config.model, settings, device=device)
 
 
-def _default_groups(planner: str, model: str, *, seed: int) -> dict[str, Any]:
-    if planner not in planner_names():
-        raise UnknownNameError.among('planner', planner, planner_names())
+def _default_groups(planner: str, model: str, preset: str, *, seed: int) -> dict[str, Any]:
+    check_names(planner, preset)
     groups = {MODEL_PREFIX: MODELS.get(model).config_class()}
     if planner in POLICIES.names():
         groups[PLANNING_PREFIX] = POLICIES.get(planner).config_class()
     else:
-        config = resolve_planning_config(planner, model)
+        config = resolve_planning_config(planner, model, PlannerSettings(preset=preset))
         groups[planner] = config.optimizer
         groups[OBJECTIVE_PREFIX] = config.objective
         groups[PLANNING_PREFIX] = config.planner

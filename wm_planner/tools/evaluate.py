@@ -32,6 +32,7 @@ from wm_planner.evaluation.metrics import Interval, percentile
 from wm_planner.evaluation.records import EpisodeRecord, RunReport
 from wm_planner.evaluation.runner import EpisodeRunner, EvaluationConfig, RunRequest, sweep
 from wm_planner.evaluation.settings import PlannerChoice, parse_values
+from wm_planner.planning.presets import PRESETS
 from wm_planner.tools.interrupts import interrupt_on_sigterm
 
 WAYS = ('direct', 'ros')
@@ -44,6 +45,9 @@ def evaluate(
         str, typer.Option(help='Optimizer or policy: cem, random, noop, ...')
     ] = 'cem',
     model: Annotated[str, typer.Option(help='World model to plan with.')] = 'tabletop',
+    preset: Annotated[
+        str, typer.Option(help=f'Named planning settings: {", ".join(PRESETS)}.')
+    ] = '',
     episodes: Annotated[int, typer.Option(help='Episodes to run.')] = 40,
     seed: Annotated[int, typer.Option(help='Seed of starts, goals and planner.')] = 0,
     through: Annotated[
@@ -73,7 +77,9 @@ def evaluate(
         raise UnknownNameError.among('way (--through)', through, WAYS)
     request = RunRequest(
         suite=SuiteName.parse(suite),
-        choice=PlannerChoice(planner=planner, model=model, values=parse_values(values or [])),
+        choice=PlannerChoice(
+            planner=planner, model=model, preset=preset, values=parse_values(values or [])
+        ),
         config=EvaluationConfig(episodes=episodes, seed=seed),
         through=through,
         device=device,
@@ -161,6 +167,9 @@ def summary_table(report: RunReport) -> Table:
     finished = f'{len(report.episodes)} of {report.episodes_requested}'
     mark = '' if report.is_complete else ' (incomplete)'
     table.add_row('episodes', f'{finished}{mark}, seed {report.seed}, through {report.through}')
+    preset = report.config.get('preset')
+    if preset:
+        table.add_row('preset', str(preset))
     table.add_row('success rate', f'[bold]{_percent(report.success_rate)}[/]')
     table.add_row('95 % interval (Wilson)', _interval(report.interval))
     distances = [r.final_distance_m for r in report.episodes if r.final_distance_m is not None]

@@ -12,6 +12,7 @@ import math
 from wm_planner.core.errors import InputError, PlanningError, UnknownNameError
 from wm_planner.evaluation.records import TERMINATIONS, EpisodeRecord
 from wm_planner.evaluation.runner import RunRequest
+from wm_planner.evaluation.settings import PlannerChoice, Value
 from wm_planner.ros.client import EpisodeGoals, ReachResult
 from wm_planner.ros.stamps import stamp_to_ns
 from wm_planner.tools.live_graph import GraphConfig, LiveGraph
@@ -113,12 +114,18 @@ def open_live_runner(request: RunRequest) -> Iterator[LiveRunner]:
             'model': request.choice.model,
             'seed': str(request.config.seed),
         },
-        parameters={'wm_planner': {**request.choice.values, 'device': request.device}},
+        parameters={'wm_planner': {**_chosen(request.choice), 'device': request.device}},
     )
     with LiveGraph(config) as graph:
         _logger.info('starting the graph in ROS_DOMAIN_ID %d', graph.domain_id)
         graph.wait_until_ready()
         yield LiveRunner(graph, request)
+
+
+def _chosen(choice: PlannerChoice) -> dict[str, Value]:
+    """Return the node's parameters beyond planner and model; no preset is none of them."""
+    preset = {'preset': choice.preset} if choice.preset else {}
+    return {**preset, **choice.values}
 
 
 def _code(result: ReachResult | None) -> int:
