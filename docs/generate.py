@@ -31,8 +31,8 @@ a numbered error that names what is valid.
 """
 
 _PRESETS_INTRODUCTION = """\
-`preset:=NAME` with `wm_planner up`, `--preset NAME` with `wm_planner evaluate`. A preset changes the
-defaults of the planning parameters, whatever the world model; what is not listed stays as it was.
+`preset:=NAME` with `wm_planner up`, `--preset NAME` with `wm_planner evaluate`. A preset changes
+the defaults of the planning parameters, whatever the world model; what is not listed stays.
 """
 
 _GROUPS = {
