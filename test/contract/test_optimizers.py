@@ -37,11 +37,14 @@ def optimizer(request: pytest.FixtureRequest) -> Optimizer:
     return entry.make(entry.config_class(), device='cpu')
 
 
-def run(optimizer: Optimizer, energy_fn=energy, *, seed: int = 0, stop=None) -> OptimizationResult:
+def run(
+    optimizer: Optimizer, energy_fn=energy, *, seed: int = 0, stop=None, mean=None, elites=None
+) -> OptimizationResult:
     return optimizer.minimize(
         energy_fn,
         SPEC,
-        init_mean=None,
+        init_mean=mean,
+        init_elites=elites,
         generator=torch.Generator().manual_seed(seed),
         should_stop=lambda: stop,
     )
@@ -98,9 +101,83 @@ def test_stops_when_told_after_the_first_iteration(optimizer: Optimizer) -> None
     assert bool(torch.isfinite(result.actions).all())
 
 
+def test_energies_may_be_those_of_the_first_candidates_alone(optimizer: Optimizer) -> None:
+    """When time is over in the second iteration, what was scored of it counts, and that is all."""
+    sizes: list[int] = []
+
+    def cut(actions: Tensor) -> Tensor:
+        is_mean = actions.shape[0] == 1
+        scored = actions if not sizes or is_mean else actions[: actions.shape[0] - 7]
+        sizes.append(scored.shape[0])
+        return energy(scored)
+
+    result = run(optimizer, cut)
+    assert (result.stop_reason, result.iterations) == (StopReason.DEADLINE, 2)
+    assert result.rollouts == sum(sizes)
+    assert bool(torch.isfinite(result.elite_energies).all())
+
+
+def test_too_few_energies_in_time_change_nothing_but_the_best(optimizer: Optimizer) -> None:
+    calls: list[int] = []
+
+    def cut(actions: Tensor) -> Tensor:
+        calls.append(actions.shape[0])
+        return energy(actions if len(calls) == 1 else actions[:1])
+
+    short, first = run(optimizer, cut), run(optimizer, stop=StopReason.CANCELED)
+    assert short.iterations == 2
+    assert torch.equal(short.mean, first.mean)
+    assert torch.equal(short.elites, first.elites)
+    assert short.energy <= first.energy
+
+
+def test_enough_elites_are_waited_for_however_little_time_there_is(optimizer: Optimizer) -> None:
+    """The first iteration asks again for what it cannot do without, and for no more."""
+    seen: list[Tensor] = []
+
+    def slow(actions: Tensor) -> Tensor:
+        seen.append(actions[:3])
+        return energy(actions[:3])
+
+    result = run(optimizer, slow, stop=StopReason.DEADLINE)
+    assert (result.stop_reason, result.iterations) == (StopReason.DEADLINE, 1)
+    number = len(result.elite_energies)
+    assert number <= result.rollouts <= number + 3 + 1
+    assert len(torch.cat(seen).unique(dim=0)) >= number  # none was scored twice
+
+
+def test_nothing_finite_raises_however_little_time_there_is(optimizer: Optimizer) -> None:
+    with pytest.raises(NoFiniteEnergyError):
+        run(optimizer, lambda actions: torch.full((1,), math.nan))
+
+
+def test_warm_start_at_the_optimum_stays_there(optimizer: Optimizer) -> None:
+    cold = run(optimizer)
+    mean = OPTIMUM.expand(cold.actions.shape)
+    warm = run(optimizer, mean=mean, elites=mean.expand(cold.elites.shape))
+    assert warm.energy < 0.02
+    assert bool(((warm.actions - OPTIMUM).abs() / (HIGH - LOW + 1e-6) < 0.2).all())
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS.names())
+def test_narrow_distribution_ends_the_search_early(name: str) -> None:
+    """With a start whose mean is good, too: the elites then lie close around it."""
+    entry = OPTIMIZERS.get(name)
+    config = entry.config_class(num_iterations=200, early_stop_std_scale=0.1)
+    optimizer = entry.make(config, device='cpu')
+    cold = run(optimizer)
+    warm = run(optimizer, mean=OPTIMUM.expand(cold.mean.shape), elites=cold.elites)
+    for found in (cold, warm):
+        assert found.stop_reason is StopReason.EARLY_STOP
+        assert 1 < found.iterations < 100
+        assert found.energy < 0.05
+
+
 def test_result_is_complete(optimizer: Optimizer) -> None:
     result = run(optimizer)
     assert result.mean.shape == result.std.shape == result.actions.shape
     assert bool((result.std >= 0.0).all())
     assert bool((result.std[:, 3] == 0.0).all())  # pinned
     assert result.iterations >= 1
+    assert result.elites.shape == (len(result.elite_energies), *result.actions.shape)
+    assert torch.allclose(energy(result.elites), result.elite_energies, rtol=1e-5)

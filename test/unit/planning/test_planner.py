@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from fakes.clock import ManualClock
+from fakes.sum_model import SumModel, planner_on
 from fakes.values import SPEC, a_goal, an_image, an_observation
 from wm_planner.core.errors import (
     InvalidImageError,
@@ -20,60 +20,9 @@ from wm_planner.core.errors import (
 )
 from wm_planner.core.protocols import OptimizationResult
 from wm_planner.core.types import StopReason
-from wm_planner.planning.cem import CemConfig, CemOptimizer
 from wm_planner.planning.objectives import ObjectiveConfig, make_objective
 from wm_planner.planning.planner import PlannerConfig, WorldModelPlanner, shift_steps
 from wm_planner.planning.shooting import ShootingEnergy
-
-
-class SumModel:
-    """Latent = brightness of the picture plus the sum of all deltas so far, N = 1, D = 3."""
-
-    action_spec = SPEC
-    context_frames = 1
-    goal_tolerance = 0.25
-
-    def __init__(self, clock=None, rollout_s=0.0):
-        self.encoded_goals = []
-        self.rollout_sizes = []
-        self.broken = math.nan
-        self.break_observation = self.break_goal = self.break_rollout = False
-        self._clock, self._rollout_s = clock, rollout_s
-
-    def encode(self, observation):
-        value = self.broken if self.break_observation else float(observation.images[-1].mean())
-        return torch.full((3,), value / 1000.0)
-
-    def current(self, state):
-        return state.unsqueeze(0)
-
-    def encode_goal(self, goal):
-        self.encoded_goals.append(goal.goal_id)
-        if goal.image.max() == 0:
-            raise InvalidImageError('black')
-        value = self.broken if self.break_goal else float(goal.image.mean())
-        return torch.full((1, 3), value / 1000.0)
-
-    def rollout(self, state, actions):
-        self.rollout_sizes.append(actions.shape[0])
-        if self._clock is not None:
-            self._clock.advance(self._rollout_s)
-        predicted = state + actions[:, :, :3].cumsum(dim=1)
-        return (predicted * (self.broken if self.break_rollout else 1.0)).unsqueeze(2)
-
-
-def planner_on(model, *, clock=None, cem=None, **config):
-    settings = {'num_samples': 64, 'num_elites': 8, 'num_iterations': 6, 'horizon': 3}
-    optimizer = CemOptimizer(CemConfig(**{**settings, **(cem or {})}), device='cpu')
-    return WorldModelPlanner(
-        model,
-        make_objective(ObjectiveConfig(step_weight=0.5), horizon=optimizer.horizon),
-        optimizer,
-        PlannerConfig(**config),
-        device='cpu',
-        monotonic_ns=(clock or ManualClock()).monotonic_ns,
-    )
-
 
 GOAL = a_goal(image=an_image(130))
 OBSERVATION = an_observation(7, image=an_image(100))
@@ -250,6 +199,9 @@ def test_warm_start_is_the_last_mean_shifted_with_its_tail_repeated(executed, ro
     planner.plan(OBSERVATION, GOAL, executed_steps=executed)
     assert optimizer.init_means[0] is None
     assert torch.equal(optimizer.init_means[1], RecordingOptimizer.MEAN[rows])
+    assert optimizer.init_elites[0] is None
+    kept = torch.stack([RecordingOptimizer.MEAN[rows] + 1.0, RecordingOptimizer.MEAN[rows] + 2.0])
+    assert torch.equal(optimizer.init_elites[1], kept)
 
 
 def test_nothing_is_left_to_start_from_when_the_plan_is_used_up() -> None:
@@ -262,7 +214,7 @@ def test_warm_start_is_dropped_when_the_goal_changes() -> None:
     planner.plan(OBSERVATION, GOAL)
     planner.plan(OBSERVATION, a_goal('other'))
     planner.plan(OBSERVATION, GOAL)
-    assert optimizer.init_means == [None, None, None]
+    assert optimizer.init_means == optimizer.init_elites == [None, None, None]
 
 
 def test_warm_start_is_dropped_by_reset_and_by_config() -> None:
@@ -286,45 +238,6 @@ def test_warm_start_is_dropped_after_a_plan_that_failed() -> None:
     optimizer.error = None
     planner.plan(OBSERVATION, GOAL)
     assert optimizer.init_means[2] is None
-
-
-# deadline ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ('deadline_s', 'iterations'), [(0.01, 1), (0.29, 1), (0.31, 2), (0.45, 3), (10.0, 6)]
-)
-def test_no_iteration_is_begun_that_would_end_after_the_deadline(deadline_s, iterations) -> None:
-    """Each iteration takes 0.1 s, and so does the score of the mean; the first always runs."""
-    clock = ManualClock()
-    planner = planner_on(SumModel(clock, rollout_s=0.1), clock=clock)
-    plan = planner.plan(OBSERVATION, GOAL, deadline_s=deadline_s)
-    assert plan.diagnostics.iterations == iterations
-    is_cut = iterations < 6
-    expected = StopReason.DEADLINE if is_cut else StopReason.CONVERGED
-    assert plan.diagnostics.stop_reason is expected
-
-
-def test_deadline_of_the_config_holds_where_the_caller_sets_none() -> None:
-    clock = ManualClock()
-    planner = planner_on(SumModel(clock, rollout_s=0.1), clock=clock, deadline_s=0.35)
-    assert planner.plan(OBSERVATION, GOAL).diagnostics.iterations == 2
-    assert planner.plan(OBSERVATION, GOAL, deadline_s=5.0).diagnostics.iterations == 6
-
-
-def test_milliseconds_are_those_of_the_clock_passed_in() -> None:
-    clock = ManualClock()
-    plan = planner_on(SumModel(clock, rollout_s=0.1), clock=clock).plan(OBSERVATION, GOAL)
-    assert plan.diagnostics.milliseconds['optimize'] == pytest.approx(700.0)  # 6 + the mean
-    assert plan.diagnostics.milliseconds['total'] == pytest.approx(700.0)
-
-
-def test_request_stop_ends_plans_after_one_iteration_until_reset() -> None:
-    planner = planner_on(SumModel())
-    planner.request_stop()
-    assert planner.plan(OBSERVATION, GOAL).diagnostics.stop_reason is StopReason.CANCELED
-    planner.reset()
-    assert planner.plan(OBSERVATION, GOAL).diagnostics.stop_reason is StopReason.CONVERGED
 
 
 # what must not get out --------------------------------------------------------------------------
