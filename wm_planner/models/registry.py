@@ -66,11 +66,21 @@ def _tabletop() -> ModelEntry:
     )
 
 
+def _vjepa2_ac() -> ModelEntry:
+    from wm_planner.models import vjepa2_ac
+
+    return ModelEntry(
+        config_class=vjepa2_ac.VJepa2AcConfig,
+        load=vjepa2_ac.VJepa2AcWorldModel.load,
+        planning_defaults=vjepa2_ac.PLANNING_DEFAULTS,
+    )
+
+
 MODELS: Registry[ModelEntry] = Registry(
     'world model',
     group='wm_planner.models',
     entry_class=ModelEntry,
-    builtins={'point_mass': _point_mass, 'tabletop': _tabletop},
+    builtins={'point_mass': _point_mass, 'tabletop': _tabletop, 'vjepa2_ac': _vjepa2_ac},
 )
 
 
