@@ -140,11 +140,13 @@ def test_evaluation_over_the_graph_leaves_the_records_of_a_direct_one(
 ) -> None:
     report = tmp_path / 'report.json'
     common = ('--suite', 'tabletop/reach', '--episodes', 1, '--seed', 7, '--json', report)
-    command = start('evaluate', *common, '--through', 'ros', '--set', 'cem.num_samples=200')
+    chosen = ('--preset', 'realtime', '--set', 'cem.num_samples=200')
+    command = start('evaluate', *common, '--through', 'ros', *chosen)
     assert command.wait() == 0, command.explain()
     values = json.loads(report.read_text())
     assert values['complete'] is True and values['through'] == 'ros'
     assert values['config']['cem']['num_samples'] == 200
+    assert values['config']['planning']['deadline_s'] == 0.1
     for number, episode in enumerate(values['episodes']):
         assert episode['episode_id'] == f'tabletop/reach/7/{number}'
         assert episode['termination'] == 'timeout', 'all steps were used'

@@ -345,6 +345,27 @@ def test_wrong_name_can_be_put_right_without_a_restart() -> None:
         assert harness.client.reach_goal([goal], timeout_s=30.0).is_reached
 
 
+def test_preset_and_planner_shape_the_parameters_that_are_declared() -> None:
+    parameters = {**QUICK, 'preset': 'realtim', 'icem.num_iterations': 3, 'planner': 'icem'}
+    with PlannerHarness(parameters, is_active=False) as harness:
+        status = harness.wait_for_status(lambda s: s.error_code != 0, 'the error')
+        assert status.error_code == 103
+        assert "unknown preset 'realtim'. Did you mean 'realtime'?" in status.message
+        assert set_parameter(harness, 'preset', 'realtime').successful
+        assert change_state(harness, Transition.TRANSITION_CONFIGURE)
+        node = harness.planner
+        assert node.get_parameter('icem.num_samples').value == 64  # the preset's
+        assert node.get_parameter('icem.num_iterations').value == 3  # the user's
+        assert node.get_parameter('planning.deadline_s').value == 0.1
+        assert not node.has_parameter('cem.num_samples')
+
+        assert change_state(harness, Transition.TRANSITION_CLEANUP)
+        assert set_parameter(harness, 'preset', '').successful
+        assert change_state(harness, Transition.TRANSITION_CONFIGURE)
+        assert node.get_parameter('icem.num_samples').value == 256
+        assert node.get_parameter('planning.deadline_s').value == 0.0
+
+
 def test_node_says_why_when_it_cannot_be_activated() -> None:
     """Rclpy swallows what a transition raises: the node used to fall back without a word."""
     parameters = {**QUICK, 'profile.topics.image': 'no such topic!'}

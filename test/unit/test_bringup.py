@@ -34,10 +34,12 @@ def test_argument_that_is_not_given_is_not_passed_on() -> None:
 
 
 def test_values_reach_the_nodes_with_the_type_of_the_parameter() -> None:
-    nodes = starts('sim', 'seed:=7', 'realtime_factor:=2', 'planner:=noop', 'namespace:=lab')
+    given = ('seed:=7', 'realtime_factor:=2', 'planner:=icem', 'preset:=realtime')
+    nodes = starts('sim', *given, 'namespace:=lab')
     assert nodes['sim_bridge'].parameters == {'seed': 7, 'realtime_factor': 2.0}
     assert isinstance(nodes['sim_bridge'].parameters['realtime_factor'], float)
-    assert nodes['wm_planner'].parameters['planner'] == 'noop'
+    assert nodes['wm_planner'].parameters['planner'] == 'icem'
+    assert nodes['wm_planner'].parameters['preset'] == 'realtime'
     assert {node.namespace for node in nodes.values()} == {'/lab'}
 
 

@@ -174,6 +174,8 @@ class NodeParameters:
     def undeclare(self, prefix: str) -> None:
         """Take back what was declared under ``prefix``; what was given for it is kept."""
         for name in [name for name in self._entries if name.startswith(f'{prefix}.')]:
+            # rclpy undeclares nothing that is read-only, even for whoever declared it.
+            self._node.describe_parameter(name).read_only = False
             self._node.undeclare_parameter(name)
             del self._entries[name]
 

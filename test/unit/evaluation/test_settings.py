@@ -45,6 +45,20 @@ def test_values_go_to_the_groups_of_the_factory() -> None:
     )
 
 
+def test_preset_is_passed_on_and_described_with_what_it_makes() -> None:
+    choice = PlannerChoice(planner='icem', model='point_mass', preset='realtime')
+    assert choice.settings() == PlannerSettings(preset='realtime')
+    described = choice.describe()
+    assert described['preset'] == 'realtime'
+    assert described['icem']['num_samples'] == 64
+    assert described['planning']['deadline_s'] == 0.1
+
+
+def test_unknown_preset_is_answered_with_those_there_are() -> None:
+    with pytest.raises(UnknownNameError, match='long, paper, realtime'):
+        PlannerChoice(preset='fast')
+
+
 @pytest.mark.parametrize('name', ['mppi.num_samples', 'num_samples', 'cem', 'safety.max_step_m'])
 def test_setting_of_an_unknown_group_is_refused(name: str) -> None:
     with pytest.raises(UnknownNameError, match=r'cem\.NAME'):

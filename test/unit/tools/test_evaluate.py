@@ -72,6 +72,19 @@ def test_report_is_written_and_the_table_printed(
     assert '100.0 %' in printed and 'Wilson' in printed
 
 
+@pytest.mark.parametrize('planner', ['cem', 'icem', 'mppi'])
+def test_preset_is_in_force_and_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], planner: str
+) -> None:
+    report = tmp_path / 'report.json'
+    assert evaluate('loopback/reach', report, '--planner', planner, '--preset', 'realtime') == 0
+    values = json.loads(report.read_text())
+    assert values['success_rate'] > 0.0
+    assert values['config']['preset'] == 'realtime'
+    assert values['config'][planner]['num_samples'] == 64
+    assert 'realtime' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('planner', ['random', 'noop'])
 def test_planners_that_do_not_look_do_not_succeed(tmp_path: Path, planner: str) -> None:
     report = tmp_path / 'report.json'
@@ -108,6 +121,8 @@ def test_finished_episodes_are_kept_when_the_run_is_stopped(
         ('loopback/reach', ('--episodes', '0'), 'valid: in [1, 100000]'),
         ('loopback/reach', ('--set', 'cem.num_sample=3'), 'unknown parameter num_sample'),
         ('loopback/reach', ('--set', 'num_samples=3'), 'Valid: cem.NAME'),
+        ('loopback/reach', ('--preset', 'papre'), "Did you mean 'paper'"),
+        ('loopback/reach', ('--planner', 'noop', '--preset', 'paper'), 'valid: no preset'),
     ],
 )
 def test_wrong_input_is_answered_with_what_is_valid(
