@@ -27,6 +27,7 @@ COMMANDS = {
     'goal': 'Set, capture or list goal images.',
     'evaluate': 'Measure the success rate of a planner on a suite.',
     'train': 'Train a world model.',
+    'model': 'Convert, describe, check and compare weights of V-JEPA 2-AC.',
     'bench': 'Measure planning, node and simulation speed.',
 }
 

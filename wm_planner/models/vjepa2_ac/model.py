@@ -14,7 +14,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wm_planner.core.errors import InvalidImageError, InvalidParameterError, InvalidStateError
+from wm_planner.core.errors import (
+    InvalidActionError,
+    InvalidImageError,
+    InvalidParameterError,
+    InvalidStateError,
+)
 from wm_planner.core.types import (
     ActionKind,
     ActionSpec,
@@ -186,11 +191,13 @@ class VJepa2AcWorldModel:
         return self.context(self._tokens(images), states)
 
     @torch.inference_mode()
-    def context(self, tokens: Tensor, states: npt.ArrayLike) -> Context:
+    def context(
+        self, tokens: Tensor, states: npt.ArrayLike, past_actions: npt.ArrayLike | None = None
+    ) -> Context:
         """Return the context of normalised tokens [T, N, D] and states [T, 7].
 
-        The actions between the frames are what leads from each state to the next. Raises
-        InvalidStateError.
+        ``past_actions`` [T - 1, 7] are the actions between the frames; None = what leads from each
+        state to the next. Raises InvalidStateError.
         """
         # To float64 first: a tensor made from a list of float32 numbers would round them again.
         poses = torch.tensor(np.asarray(states, dtype=np.float64), device=self._device)
@@ -200,7 +207,16 @@ class VJepa2AcWorldModel:
                 f'[{tokens.shape[0]}, {ACTION_SIZE}].'
             )
         check_states(poses)
-        return self._rollout.context(tokens, poses, actions_between(poses[:-1], poses[1:]))
+        actions = actions_between(poses[:-1], poses[1:])
+        if past_actions is not None:
+            given = torch.tensor(np.asarray(past_actions, dtype=np.float64), device=self._device)
+            if given.shape != actions.shape:
+                raise InvalidActionError(
+                    f'past actions have shape {tuple(given.shape)} with {tokens.shape[0]} '
+                    f'frame(s); valid: {tuple(actions.shape)}.'
+                )
+            actions = given
+        return self._rollout.context(tokens, poses, actions)
 
     def current(self, state: Context) -> Tensor:
         """Return the tokens [N, D] of the newest frame."""
