@@ -65,6 +65,7 @@ class _Tally:
     steps: int = 0
     executed_steps: int = 0  # of the previous plan: the shift of the warm start
     plan_ms: list[float] = field(default_factory=list)
+    plan_rollouts: list[int] = field(default_factory=list)
     goal_energies: list[float] = field(default_factory=list)
     cost: float = 0.0
     clamped: int = 0
@@ -133,6 +134,7 @@ class DirectRunner:
             message=message,
             goal_energies=tuple(tally.goal_energies),
             plan_ms=tuple(tally.plan_ms),
+            plan_rollouts=tuple(tally.plan_rollouts),
             cost=tally.cost,
             commands_clamped=tally.clamped,
             commands_refused=tally.refused,
@@ -183,6 +185,7 @@ class DirectRunner:
         except Exception as error:  # whatever a planner raises fails its episode, not the sweep
             raise _EpisodeOver('planner_failed', as_wm_planner_error(error)) from error
         tally.plan_ms.append((time.perf_counter_ns() - begin_ns) * 1e-6)
+        tally.plan_rollouts.append(plan.diagnostics.rollouts)
         return plan
 
     def _execute(self, plan: Plan, tally: _Tally) -> None:

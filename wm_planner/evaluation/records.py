@@ -57,6 +57,7 @@ class EpisodeRecord:
     message: str = ''
     goal_energies: tuple[float, ...] = ()  # last energy against each goal tried; NaN without one
     plan_ms: tuple[float, ...] = ()  # wall time of each plan [ms]
+    plan_rollouts: tuple[int, ...] = ()  # action sequences that each plan scored
     cost: float = 0.0
     commands_clamped: int = 0
     commands_refused: int = 0

@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""``wm_planner bench``: speed of planning, of the node and of the simulation, on this machine."""
+"""``wm_planner bench``: speed and quality of planning, node and simulation, on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
-from wm_planner.core.errors import UnknownNameError
 from wm_planner.evaluation.records import (
     describe_machine,
     installed_versions,
@@ -21,16 +20,26 @@ from wm_planner.evaluation.records import (
     write_json,
 )
 from wm_planner.evaluation.threads import planning_threads
+from wm_planner.tools.bench_device import SIZES, DeviceBench
 from wm_planner.tools.bench_live import measure_free_run, measure_loop
-from wm_planner.tools.bench_parts import SAMPLES, measure_image_callback, measure_plan
+from wm_planner.tools.bench_parts import (
+    SAMPLES,
+    measure_deadline,
+    measure_image_callback,
+    measure_plan,
+)
+from wm_planner.tools.bench_quality import BUDGETS, measure_quality, plot_quality
+from wm_planner.tools.bench_reference import measure_reference
 from wm_planner.tools.interrupts import interrupt_on_sigterm
 from wm_planner.tools.measurement import Measurement
 
-BENCHMARKS = ('tabletop',)
+OPTIMIZERS = ('cem', 'icem', 'mppi')
+
+app = typer.Typer(no_args_is_help=True, help='Speed and quality on this machine.')
 
 
-def bench(
-    name: Annotated[str, typer.Argument(metavar='NAME', help='What to measure: tabletop.')],
+@app.command()
+def tabletop(
     json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
     plans: Annotated[int, typer.Option(min=1, help='Plans to time.')] = 100,
     samples: Annotated[int, typer.Option(min=1, help='Sequences scored an iteration.')] = SAMPLES,
@@ -43,9 +52,10 @@ def bench(
     ] = True,
     device: Annotated[str, typer.Option(help='Torch device of the plans.')] = 'cpu',
 ) -> None:
-    """Measure and print medians with their spread. Nothing is judged: machines differ."""
-    if name not in BENCHMARKS:
-        raise UnknownNameError.among('benchmark', name, BENCHMARKS)
+    """Measure plans, node and simulation of the tabletop; print medians with their spread.
+
+    Nothing is judged: machines differ.
+    """
     console = Console(stderr=True)
     load = os.getloadavg()[0]
     with planning_threads() as threads:
@@ -62,7 +72,7 @@ def bench(
         with interrupt_on_sigterm():
             found += measure(seconds)
     result = {
-        'benchmark': name,
+        'benchmark': 'tabletop',
         'device': f'{device} ({describe_machine()})',
         'cores': usable_cores(),
         'torch_threads': threads,
@@ -73,6 +83,132 @@ def bench(
     if json_file is not None:
         write_json(json_file, result)
     Console().print(table_of(result))
+
+
+@app.command()
+def planning(
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar='FOLDER',
+            help='A checkout of facebookresearch/vjepa2: time its predictor and search beside '
+            'ours, on the CPU.',
+        ),
+    ] = None,
+    quality: Annotated[
+        bool,
+        typer.Option('--quality/--no-quality', help='Measure success per rollouts on a suite.'),
+    ] = True,
+    suite: Annotated[str, typer.Option(help='ENVIRONMENT/SUITE of that.')] = 'tabletop/reach',
+    model: Annotated[str, typer.Option(help='World model of that.')] = 'tabletop',
+    episodes: Annotated[int, typer.Option(min=1, help='Episodes a budget.')] = 40,
+    plans: Annotated[int, typer.Option(min=0, help='Plans to time against a deadline.')] = 300,
+    seed: Annotated[int, typer.Option(min=0, help='Seed of starts, goals and draws.')] = 7,
+    device: Annotated[
+        str, typer.Option(help='cuda: also measure V-JEPA 2-AC at its released size there.')
+    ] = 'cpu',
+    json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
+    plot: Annotated[Path | None, typer.Option(help='Draw success per rollouts here.')] = None,
+) -> None:
+    """Measure what planning costs: against the reference, on a GPU, and per success."""
+    console, out = Console(stderr=True), Console()
+    result: dict[str, Any] = {
+        'benchmark': 'planning',
+        'device': describe_machine(),
+        'cores': usable_cores(),
+        'load_average_before': os.getloadavg()[0],
+        'versions': installed_versions(),
+    }
+    if reference is not None:
+        console.print('Timing the reference and ours in turn ...')
+        result['reference'] = measure_reference(reference)
+        out.print(reference_table(result['reference']))
+    if device != 'cpu':
+        console.print(f'Measuring V-JEPA 2-AC on {device} ...')
+        result['device_bench'] = DeviceBench(
+            SIZES['released'], device=device, precision='bfloat16'
+        ).run()
+        out.print_json(data=result['device_bench'])
+    if plans:
+        console.print(f'{plans} plans of each optimizer against a deadline of 50 ms ...')
+        with planning_threads() as threads:
+            found = [
+                measure_deadline(plans, planner=name, deadline_s=0.05, device='cpu')
+                for name in OPTIMIZERS
+            ]
+        result['torch_threads'] = threads
+        result['results'] = {measurement.name: measurement.as_json() for measurement in found}
+        out.print(table_of(result))
+    if quality:
+        console.print(f'{len(BUDGETS)} budgets, {episodes} episodes of {suite} each ...')
+        rows = measure_quality(
+            suite,
+            model=model,
+            episodes=episodes,
+            seed=seed,
+            on_row=lambda row: console.print(f'{row["label"]}: {row["success_rate"]:.2f}'),
+        )
+        result['quality'] = {'suite': suite, 'model': model, 'seed': seed, 'rows': rows}
+        out.print(quality_table(rows, suite))
+        if plot is not None:
+            plot_quality(rows, plot, title=f'{suite}, {model}, {episodes} episodes a point')
+    if json_file is not None:
+        write_json(json_file, result)
+
+
+def reference_table(result: dict[str, Any]) -> Table:
+    """Return the comparison with the reference as a table for a terminal."""
+    sizes = result['predictor']
+    table = Table(
+        'horizon',
+        'rollouts: reference',
+        'ours',
+        'times faster (p25 to p75)',
+        'plan: times faster',
+        'largest difference (energy, action)',
+        title=f'predictor {sizes["width"]} wide, {sizes["depth"]} deep, {sizes["tokens"]} tokens, '
+        f'{result["samples"]} samples, {result["torch_threads"]} thread(s), in turn',
+    )
+    for row in result['rows']:
+        rollouts, plan = row['rollouts'], row.get('plan')
+        table.add_row(
+            str(row['horizon']),
+            f'{rollouts["reference_s"]:.3g} s',
+            f'{rollouts["ours_s"]:.3g} s',
+            f'{rollouts["times_faster"]:.2f} ({rollouts["times_faster_p25"]:.2f} to '
+            f'{rollouts["times_faster_p75"]:.2f})',
+            '-' if plan is None else f'{plan["times_faster"]:.2f}',
+            f'{rollouts["max_difference"]:.1g}'
+            + ('' if plan is None else f', {plan["max_difference"]:.1g}'),
+        )
+    return table
+
+
+def quality_table(rows: list[dict[str, Any]], suite: str) -> Table:
+    """Return success per rollouts as a table for a terminal."""
+    table = Table(
+        'search',
+        'rollouts a plan',
+        'times fewer',
+        'success',
+        '95 % interval',
+        'energy at the end',
+        'plan p50',
+        title=suite,
+    )
+    for row in rows:
+        low, high = row['interval']
+        energy = row['final_energy_median']
+        table.add_row(
+            row['label'],
+            f'{row["rollouts_per_plan"]:.0f}',
+            f'{row["times_fewer_rollouts"]:.1f}',
+            f'{row["success_rate"]:.3f}',
+            f'{low:.2f} to {high:.2f}',
+            '-' if energy is None else f'{energy:.3g}',
+            f'{row["plan_ms_p50"]:.1f} ms',
+        )
+    return table
 
 
 def table_of(result: dict[str, Any]) -> Table:

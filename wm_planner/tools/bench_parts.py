@@ -11,6 +11,7 @@ import numpy as np
 from wm_planner.control.frame_buffer import FrameBuffer, FrameBufferConfig
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
+from wm_planner.core.types import EpisodeStart
 from wm_planner.evaluation.environments import SuiteName, open_environment
 from wm_planner.factory import PlannerSettings, make_planner
 from wm_planner.ros.images import image_to_message
@@ -34,11 +35,7 @@ def measure_plan(count: int, *, device: str, samples: int = SAMPLES) -> Measurem
         }
     )
     planner = make_planner('cem', 'tabletop', settings, device=device)
-    environment = open_environment(SuiteName('tabletop', 'reach'))
-    try:
-        start = environment.reset('reach', seed=0, episode=0)
-    finally:
-        environment.close()
+    start = _start_of_reach()
     planner.prepare_goal(start.goals[-1])
     milliseconds = []
     for number in range(_WARM_UP + count):
@@ -52,6 +49,39 @@ def measure_plan(count: int, *, device: str, samples: int = SAMPLES) -> Measurem
         unit='ms',
         values=milliseconds[_WARM_UP:],
     )
+
+
+def measure_deadline(count: int, *, planner: str, deadline_s: float, device: str) -> Measurement:
+    """Time ``count`` plans that would take far longer than their deadline.
+
+    256 samples x 1000 iterations x horizon 3 of the shipped model, rolled out 64 at a time.
+    """
+    settings = PlannerSettings(
+        optimizer={'num_samples': SAMPLES, 'num_iterations': 1000, 'horizon': HORIZON},
+        planner={'max_samples_per_chunk': 64, 'deadline_s': deadline_s},
+    )
+    made = make_planner(planner, 'tabletop', settings, device=device)
+    start = _start_of_reach()
+    made.prepare_goal(start.goals[-1])
+    milliseconds = []
+    for number in range(_WARM_UP + count):
+        begin_ns = time.perf_counter_ns()
+        made.plan(start.observation, start.goals[-1], executed_steps=1 if number else 0)
+        milliseconds.append((time.perf_counter_ns() - begin_ns) * 1e-6)
+    return Measurement(
+        name=f'deadline_{planner}',
+        what=f'{planner}, plan with a deadline of {deadline_s * 1e3:g} ms',
+        unit='ms',
+        values=milliseconds[_WARM_UP:],
+    )
+
+
+def _start_of_reach() -> EpisodeStart:
+    environment = open_environment(SuiteName('tabletop', 'reach'))
+    try:
+        return environment.reset('reach', seed=0, episode=0)
+    finally:
+        environment.close()
 
 
 class _TickingClock:

@@ -37,6 +37,7 @@ class LiveRunner:
         self._graph = graph
         self._request = request
         self._plan_ms: list[float] = []
+        self._plan_rollouts: list[int] = []
         graph.client.on_plan = self._on_plan
 
     def run(self, *, seed: int, episode: int) -> EpisodeRecord:
@@ -45,7 +46,7 @@ class LiveRunner:
         goals = graph.begin_episode(suite, seed=seed, episode=episode)
         start_distance_m = _number_or_none(graph.episode.distance_m)
         before = graph.status
-        self._plan_ms = []
+        self._plan_ms, self._plan_rollouts = [], []
         graph.client.enable(True)
         result, error = None, None
         try:
@@ -76,6 +77,7 @@ class LiveRunner:
             message=error.message if error else _message(result),
             goal_energies=result.goal_energies if result else (),
             plan_ms=tuple(self._plan_ms),
+            plan_rollouts=tuple(self._plan_rollouts),
             cost=_cost(end),
             commands_clamped=_increase(before, after, 'commands_clamped'),
             commands_refused=_increase(before, after, 'commands_refused'),
@@ -94,6 +96,7 @@ class LiveRunner:
         stages = dict(zip(message.stage_names, message.stage_milliseconds, strict=True))
         if 'total' in stages:
             self._plan_ms.append(float(stages['total']))
+            self._plan_rollouts.append(int(message.rollouts))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,6 @@ from wm_planner.core.types import (
     Observation,
     check_image,
 )
-from wm_planner.models.vjepa2_ac.checkpoint import Manifest, load_networks
 from wm_planner.models.vjepa2_ac.compiling import BlockHalves
 from wm_planner.models.vjepa2_ac.config import (
     ACTION_SIZE,
@@ -46,6 +45,9 @@ from wm_planner.models.vjepa2_ac.rollout import (
     bytes_at_work,
     bytes_per_sample,
 )
+
+if TYPE_CHECKING:
+    from wm_planner.models.vjepa2_ac.checkpoint import Manifest
 
 PLANNING_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     'cem': {'num_samples': 256, 'num_elites': 16, 'num_iterations': 4, 'horizon': 1},
@@ -124,6 +126,9 @@ class VJepa2AcWorldModel:
                 '`wm_planner model convert vjepa2-ac-vitg.pt` and set world_model.weights to the '
                 'file that makes.'
             )
+        # Here, so that networks made in memory can be measured where safetensors is not installed.
+        from wm_planner.models.vjepa2_ac.checkpoint import load_networks
+
         place = torch.device(device)
         is_half = config.precision == 'bfloat16' or (
             config.precision == 'auto' and place.type == 'cuda'
