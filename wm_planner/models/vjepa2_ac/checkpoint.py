@@ -54,9 +54,23 @@ class Manifest:
         try:
             content = json.loads(text)
             architecture = from_mapping(Architecture, content.pop('architecture'), where=where)
-            return cls(architecture=architecture, **content)
+            manifest = cls(architecture=architecture, **content)
+            manifest._check_types()
+            return manifest
         except (ValueError, KeyError, TypeError, AttributeError, InvalidParameterError) as error:
             raise ModelLoadError(f'{where} has a broken manifest: {error}') from error
+
+    def _check_types(self) -> None:
+        """Raise KeyError, TypeError or ValueError for what JSON lets pass and readers trip on."""
+        numbers = [self.counts[part][of] for part in PARTS for of in ('tensors', 'parameters')]
+        words = [self.dtype, self.data_sha256]
+        if self.source:
+            numbers.append(self.source['bytes'])
+            words += [self.source['file'], self.source['sha256']]
+        for kind, values in ((int, numbers), (str, words)):
+            for value in values:
+                if not isinstance(value, kind):
+                    raise ValueError(f'{value!r} stands where {kind.__name__} is needed')
 
 
 def write_weights(
@@ -72,7 +86,8 @@ def write_weights(
 
     One tensor at a time, which the safetensors library cannot do: it wants all of them in memory.
     The format is a length, a JSON header and the data (safetensors 0.4 specification). ``release``
-    is called with each tensor once it is written.
+    is called with each tensor once it is written. Raises ModelLoadError for weights that are not
+    finite, InvalidParameterError for a target that cannot be written.
     """
     kind = DTYPES[dtype]
     tensors = {f'{part}.{name}': t for part in PARTS for name, t in sorted(states[part].items())}
@@ -90,9 +105,8 @@ def write_weights(
         counts=counts,
         source=dict(source),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(target.name + '.part')
-    try:
+    with _writable(unfinished, sum(t.numel() for t in tensors.values()) * kind.itemsize):
         with unfinished.open('wb') as file:
             file.write(_header(tensors, kind, manifest))
             digest = hashlib.sha256()
@@ -105,8 +119,6 @@ def write_weights(
             file.seek(0)
             file.write(_header(tensors, kind, manifest))  # as long as before
         unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return manifest
 
 
@@ -139,7 +151,11 @@ def load_networks(
         for part, network in zip(PARTS, networks, strict=True):
             prefix = f'{part}.'
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-            state = {n.removeprefix(prefix): file.get_tensor(n).to(dtype) for n in names}
+            state = {
+                # Copied out of the file, which somebody may replace while a planner runs.
+                n.removeprefix(prefix): file.get_tensor(n).to(dtype, copy=device.type == 'cpu')
+                for n in names
+            }
             bad = [name for name, tensor in state.items() if not is_finite(tensor)]
             if bad:
                 raise ModelLoadError(
@@ -172,6 +188,22 @@ def is_finite(tensor: Tensor) -> bool:
     """Return whether no element is NaN or infinite; one pass and no copy in the common case."""
     # A finite sum has finite terms; finite terms can have a sum that overflows, hence the rest.
     return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
+
+
+@contextmanager
+def _writable(path: Path, size: int) -> Iterator[None]:
+    """Make the folder of ``path``, leave nothing at ``path``; say so where writing fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InvalidParameterError(
+            f'weights cannot be written to {path.parent}: {error}; valid: a folder that may be '
+            f'written to, with room for {size / (1 << 20):,.0f} MiB.'
+        ) from error
 
 
 @contextmanager

@@ -55,8 +55,13 @@ def convert(
     """Write the encoder and predictor of a trainer's checkpoint to ``target``; return the manifest.
 
     Raises ModelLoadError for a file that is missing, truncated, foreign or holds NaN, and for an
-    encoder and a predictor that do not belong together. ``target`` appears only when it is whole.
+    encoder and a predictor that do not belong together; InvalidParameterError for a target that
+    cannot be written. ``target`` appears only when it is whole.
     """
+    if target.resolve() == source.resolve():
+        raise InvalidParameterError(
+            f'{target} is the checkpoint itself, which would be lost; valid: another file.'
+        )
     with _opened_checkpoint(source) as content:
         states = {part: clean_state_dict(_part(content, part, source)) for part in PARTS}
         _check_kind(states, source)
@@ -106,8 +111,12 @@ def infer_architecture(states: Mapping[str, Mapping[str, Tensor]], hints: Hints)
             tubelet_frames=kernel.shape[2],
             use_extrinsics=hints.use_extrinsics,
         )
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         raise ModelLoadError(f'the checkpoint lacks {error}; valid: V-JEPA 2-AC.') from error
+    except (IndexError, ValueError) as error:  # too few dimensions, a block without a number
+        raise ModelLoadError(
+            f'the checkpoint has tensors of other names or shapes ({error}); valid: V-JEPA 2-AC.'
+        ) from error
     except InvalidParameterError as error:
         raise ModelLoadError(error.message) from error
     check_fits(architecture, embed.shape[1], project.shape[0])
