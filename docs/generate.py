@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wm_planner.factory import resolve_planning_config
+from wm_planner.models.vjepa2_ac import VJepa2AcConfig
 from wm_planner.planning.presets import PRESETS
 from wm_planner.planning.registry import OPTIMIZERS
 from wm_planner.ros.bag import BagConfig
@@ -54,6 +55,8 @@ def render() -> str:
         if name not in default_parameters():
             config = resolve_planning_config(name, PlannerNodeConfig().model).optimizer
             parts.append(f'With `planner:={name}`.\n\n{parameter_table(config, name)}')
+    parts.append('With `model:=vjepa2_ac`.\n')
+    parts.append(parameter_table(VJepa2AcConfig(), 'world_model'))
     parts.append(_presets())
     parts.append(f'## Recorder node `recorder`\n\n{parameter_table(RecorderConfig())}')
     parts.append(f'The bag.\n\n{parameter_table(BagConfig())}')

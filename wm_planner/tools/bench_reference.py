@@ -18,6 +18,7 @@ import sys
 import time
 import types
 from typing import Any
+import warnings
 
 import numpy as np
 import torch
@@ -49,7 +50,8 @@ def measure_reference(
 
     ``folder`` is the checkout. Raises MissingAssetError where it or a package it needs is missing.
     """
-    with _imported(folder) as reference, torch.inference_mode():
+    with _imported(folder) as reference, torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning)  # of the reference, at every attention
         pair = _Pair(reference, width=width, depth=depth, samples=samples)
         with planning_threads() as threads:
             rows = [pair.measure(horizon, rounds) for horizon in HORIZONS]
