@@ -197,6 +197,8 @@ _ROBOT = Argument(
 _MODEL = Argument(name='model', description='world model to plan with')
 _PLANNER = Argument(name='planner', description='planner or policy that decides the actions')
 _PRESET = Argument(name='preset', description='named set of planning settings, e.g. realtime')
+_WEIGHTS = Argument(name='weights', description="the world model's weights file")
+_DEVICE = Argument(name='device', description='torch device of the planner, e.g. cpu or cuda')
 _RECORD = Argument(
     name='record', kind=bool, default='false', description='also record a bag (MCAP)'
 )
@@ -217,7 +219,10 @@ _PLANNER_NODE = NodeSpec(
     module='wm_planner.ros.planner_node',
     name='wm_planner',
     parameter_file='config/planner.yaml',
-    from_arguments={name: name for name in ('robot', 'model', 'planner', 'preset', 'seed')},
+    from_arguments={
+        **{name: name for name in ('robot', 'model', 'planner', 'preset', 'device', 'seed')},
+        'world_model.weights': 'weights',
+    },
 )
 _SIM_BRIDGE = NodeSpec(
     package='wm_planner_sim',
@@ -256,6 +261,8 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 arguments=(
                     replace(_ROBOT, default='panda_sim'),
                     _MODEL,
+                    _WEIGHTS,
+                    _DEVICE,
                     _PLANNER,
                     _PRESET,
                     Argument(name='image_width', kind=int, description='camera image width [px]'),
@@ -283,6 +290,8 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 arguments=(
                     _ROBOT,
                     _MODEL,
+                    _WEIGHTS,
+                    _DEVICE,
                     _PLANNER,
                     _PRESET,
                     _SEED,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from pathlib import Path
 import re
@@ -11,6 +12,7 @@ import re
 import pytest
 
 from fakes.planner_harness import QUICK, PlannerHarness
+from fakes.waiting import wait_for
 from wm_planner.tools.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,17 +32,28 @@ def test_parameter_page_is_what_the_dataclasses_say() -> None:
 
 
 def test_readme_lists_exactly_what_the_planner_node_has() -> None:
-    """Every topic, service and action of the live node, with its type, and nothing else."""
-    with PlannerHarness(QUICK) as harness:
-        node, name, namespace = harness.client.node, 'wm_planner', '/'
-        found = {
-            'publisher': _by_name(node.get_publisher_names_and_types_by_node(name, namespace)),
-            'subscription': _by_name(node.get_subscriber_names_and_types_by_node(name, namespace)),
-            'service': _by_name(node.get_service_names_and_types_by_node(name, namespace)),
-        }
+    """Every topic, service and action of the live node, with its type, and nothing else.
+
+    It used to look once; discovery may tell of the last of them a moment later.
+    """
     documented = _table_after('Planner node `wm_planner`')
-    for kind, live in found.items():
-        assert {n: t for n, (k, t) in documented.items() if k == kind} == live
+    wanted = {
+        kind: {name: what for name, (found_kind, what) in documented.items() if found_kind == kind}
+        for kind in ('publisher', 'subscription', 'service')
+    }
+    found: dict[str, dict[str, str]] = {}
+
+    def is_as_documented() -> bool:
+        node, where = harness.client.node, ('wm_planner', '/')
+        found['publisher'] = _by_name(node.get_publisher_names_and_types_by_node(*where))
+        found['subscription'] = _by_name(node.get_subscriber_names_and_types_by_node(*where))
+        found['service'] = _by_name(node.get_service_names_and_types_by_node(*where))
+        return found == wanted
+
+    # A wait that ends without them raises; the comparison below says what differs.
+    with PlannerHarness(QUICK) as harness, contextlib.suppress(AssertionError):
+        wait_for(is_as_documented, poll=harness.client.spin_once, timeout_s=10)
+    assert found == wanted
     assert documented['~/reach_goal'] == ('action', 'wm_planner_msgs/action/ReachGoal')
 
 

@@ -34,12 +34,17 @@ def test_argument_that_is_not_given_is_not_passed_on() -> None:
 
 
 def test_values_reach_the_nodes_with_the_type_of_the_parameter() -> None:
-    given = ('seed:=7', 'realtime_factor:=2', 'planner:=icem', 'preset:=realtime')
+    given = (
+        *('seed:=7', 'realtime_factor:=2', 'planner:=icem', 'preset:=realtime'),
+        *('weights:=a file.safetensors', 'device:=cpu'),
+    )
     nodes = starts('sim', *given, 'namespace:=lab')
     assert nodes['sim_bridge'].parameters == {'seed': 7, 'realtime_factor': 2.0}
     assert isinstance(nodes['sim_bridge'].parameters['realtime_factor'], float)
     assert nodes['wm_planner'].parameters['planner'] == 'icem'
     assert nodes['wm_planner'].parameters['preset'] == 'realtime'
+    assert nodes['wm_planner'].parameters['world_model.weights'] == 'a file.safetensors'
+    assert nodes['wm_planner'].parameters['device'] == 'cpu'
     assert {node.namespace for node in nodes.values()} == {'/lab'}
 
 
