@@ -80,6 +80,14 @@ class MemoryBound(Protocol):
 
 
 @runtime_checkable
+class HorizonBound(Protocol):
+    """A WorldModel that cannot look any number of steps ahead; optional."""
+
+    def check_horizon(self, horizon: int) -> None:
+        """Raise InvalidParameterError for a horizon that ``rollout`` would refuse."""
+
+
+@runtime_checkable
 class Objective(Protocol):
     """How far predicted latents are from the goal."""
 

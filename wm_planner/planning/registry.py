@@ -14,7 +14,7 @@ import torch
 
 from wm_planner.core.config import from_mapping
 from wm_planner.core.errors import InvalidParameterError
-from wm_planner.core.protocols import WorldModel
+from wm_planner.core.protocols import HorizonBound, WorldModel
 from wm_planner.core.registry import Registry
 from wm_planner.planning.cem import CemConfig, CemOptimizer
 from wm_planner.planning.icem import IcemConfig, IcemOptimizer
@@ -103,7 +103,12 @@ def make_world_model_planner(
     device: torch.device | str,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
 ) -> WorldModelPlanner:
-    """Return a planner on ``model``; to be called on the thread that will plan."""
+    """Return a planner on ``model``; to be called on the thread that will plan.
+
+    Raises InvalidParameterError for a horizon that is beyond the model.
+    """
+    if isinstance(model, HorizonBound):
+        model.check_horizon(config.optimizer.horizon)
     optimizer = OPTIMIZERS.get(optimizer_name).make(config.optimizer, device=device)
     objective = make_objective(config.objective, horizon=config.optimizer.horizon)
     return WorldModelPlanner(

@@ -248,17 +248,7 @@ class VJepa2AcWorldModel:
     @torch.inference_mode()
     def predict(self, state: Context, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Return predicted tokens [S, H, N, D] and tool states [S, H, 7] under ``actions``."""
-        horizon = int(actions.shape[1])
-        check_frame_count(state.frames, horizon)
-        if state.frames + horizon > TRAINED_FRAMES and not self._has_warned:
-            self._has_warned = True
-            _logger.warning(
-                '%d context frame(s) and horizon %d are more frames than the %d the released model '
-                'was trained on: its predictions are extrapolated.',
-                state.frames,
-                horizon,
-                TRAINED_FRAMES,
-            )
+        self._check_frames(state.frames, int(actions.shape[1]))
         return self._rollout(state, actions.to(self._device))
 
     def samples_that_fit(self, horizon: int) -> int:
@@ -276,6 +266,22 @@ class VJepa2AcWorldModel:
             self._predictor, context_frames=self._config.context_frames, horizon=horizon
         )
         return max(1, min(fits, int(free * self._config.memory_fraction / need)))
+
+    def check_horizon(self, horizon: int) -> None:
+        """Raise InvalidParameterError beyond 32 frames; warn once beyond what was trained."""
+        self._check_frames(self._config.context_frames, horizon)
+
+    def _check_frames(self, context_frames: int, horizon: int) -> None:
+        check_frame_count(context_frames, horizon)
+        if context_frames + horizon > TRAINED_FRAMES and not self._has_warned:
+            self._has_warned = True
+            _logger.warning(
+                '%d context frame(s) and horizon %d are more frames than the %d the released model '
+                'was trained on: its predictions are extrapolated.',
+                context_frames,
+                horizon,
+                TRAINED_FRAMES,
+            )
 
     def _tokens(self, images: Image) -> Tensor:
         """Return normalised tokens [T, N, D] of pictures [T, H, W, 3]."""
