@@ -20,6 +20,7 @@ from wm_planner.models.vjepa2_ac.parity import (
     ACTION_BOUND,
     Agreement,
     Golden,
+    Group,
     agreement,
     compare,
 )
@@ -57,11 +58,11 @@ def parity_report(path: Path) -> dict[str, Any]:
 def compare_plans(golden: Golden, model: VJepa2AcWorldModel) -> Iterator[Agreement]:
     """Yield the agreement of each plan from the reference's settings and draws."""
     for name in golden.members('cem'):
-        case = golden.group(f'cem/{name}')
+        case, settings = golden.group(f'cem/{name}'), golden.group(f'cem/{name}/setting')
         found = reference_plan(
             model,
             case,
-            {key: float(value) for key, value in golden.group(f'cem/{name}/setting').items()},
+            Group(settings.name, {key: float(value) for key, value in settings.items()}),
             draws=case['noise'],
         )
         yield agreement(f'cem/{name}', found, case['action'], ACTION_BOUND)

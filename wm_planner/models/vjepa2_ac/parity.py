@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 import tempfile
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 import torch
@@ -46,6 +47,17 @@ class Agreement:
         return self.max_difference <= self.bound
 
 
+class Group(dict[str, Any]):
+    """Values of a golden file by the rest of their keys; a missing one is the file's fault."""
+
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.name = name
+
+    def __missing__(self, key: str) -> Any:
+        raise ModelLoadError(f'the golden file lacks {self.name}/{key}; valid: the layout of test/data/README.md.')
+
+
 @dataclass(frozen=True, kw_only=True)
 class Golden:
     """A golden file: its tensors by key, and the sizes that no tensor tells."""
@@ -74,14 +86,17 @@ class Golden:
             ) from error
         return cls(tensors=tensors, hints=hints)
 
-    def group(self, prefix: str) -> dict[str, Tensor]:
+    def group(self, prefix: str) -> Group:
         """Return the tensors under ``prefix``/ by the rest of their keys."""
         found = {k: t for k, t in self.tensors.items() if k.startswith(f'{prefix}/')}
-        return {key[len(prefix) + 1 :]: tensor for key, tensor in found.items()}
+        return Group(prefix, {key[len(prefix) + 1 :]: t for key, t in found.items()})
 
     def members(self, prefix: str) -> list[str]:
-        """Return the groups directly under ``prefix``/, sorted."""
-        return sorted({key.split('/')[0] for key in self.group(prefix)})
+        """Return the groups directly under ``prefix``/, sorted; raises ModelLoadError for none."""
+        found = sorted({key.split('/')[0] for key in self.group(prefix)})
+        if not found:  # else a file that holds nothing would agree with everything
+            raise ModelLoadError(f'the golden file lacks {prefix}/; valid: the layout of test/data/README.md.')
+        return found
 
     def load_model(self) -> VJepa2AcWorldModel:
         """Return the model of the golden weights, float32 on a CPU, by way of a weights file."""
@@ -147,8 +162,8 @@ def _compare_rollouts(golden: Golden, model: VJepa2AcWorldModel) -> Iterator[Agr
 
 
 def _compare_poses(golden: Golden, model: VJepa2AcWorldModel) -> Iterator[Agreement]:
-    case = {name: tensor.double() for name, tensor in golden.group('pose').items()}
-    after = next_states(case['state'], case['action'])
-    between = actions_between(case['diff_from'], case['diff_to'])
+    case = golden.group('pose')
+    after = next_states(case['state'].double(), case['action'].double())
+    between = actions_between(case['diff_from'].double(), case['diff_to'].double())
     yield agreement('pose/next_state', after, case['next_state'], POSE_BOUND)
     yield agreement('pose/difference', between, case['diff'], POSE_BOUND)
