@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
+from wm_planner.evaluation.records import jsonable, write_json
 from wm_planner.models.vjepa2_ac.checkpoint import Manifest, read_manifest
 from wm_planner.models.vjepa2_ac.config import TransformerConfig
 from wm_planner.models.vjepa2_ac.conversion import Hints, convert
@@ -105,7 +106,7 @@ def check_command(
     with console.status(f'Checking {weights} ...'):
         report = check_model(weights, device)
     if json_file is not None:
-        json_file.write_text(json.dumps(report, indent=2))
+        write_json(json_file, report)
     table = Table('check', 'found', title=str(weights))
     for name, value in report['checks'].items():
         table.add_row(name, str(value))
@@ -125,7 +126,7 @@ def parity_command(
     Exits with 1 if one of them is past its bound.
     """
     report = parity_report(golden)
-    typer.echo(json.dumps(report, indent=2))
+    typer.echo(json.dumps(jsonable(report), indent=2, allow_nan=False))
     if not report['ok']:
         raise typer.Exit(1)
 

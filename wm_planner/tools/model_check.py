@@ -12,33 +12,35 @@ from typing import Any
 import numpy as np
 import torch
 
-from wm_planner.core.errors import ModelLoadError
+from wm_planner.core.errors import InvalidParameterError, ModelLoadError
 from wm_planner.core.types import Goal
 from wm_planner.evaluation.records import describe_machine, installed_versions
 from wm_planner.factory import PlannerSettings, resolve_planning_config
 from wm_planner.models.vjepa2_ac import VJepa2AcConfig, VJepa2AcWorldModel
+from wm_planner.models.vjepa2_ac.checkpoint import read_manifest
 from wm_planner.models.vjepa2_ac.memory import free_bytes
 from wm_planner.models.vjepa2_ac.rollout import Context, bytes_per_sample
 from wm_planner.planning.presets import PRESETS
 
 _GRIPPER_DOWN = (0.45, 0.0, 0.3, np.pi, 0.0, 0.0, 0.0)
 _ROUNDS = 3
-_GIB = 1 << 30
+_MIB, _GIB = 1 << 20, 1 << 30
 
 
 def check_model(path: Path, device: str) -> dict[str, Any]:
     """Return what was found: checks in words, and estimated plan times [s] by name.
 
     The estimate is the measured time of one sample and step, times those a plan has. Raises what
-    loading raises, and ModelLoadError for weights that do not compute.
+    loading raises, ModelLoadError for weights that do not compute, and InvalidParameterError for a
+    device that is not there.
     """
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    place = _device(device)
+    # Any camera will do here; a planner has to be told where its own stands.
+    camera = (0.0,) * 6 if read_manifest(path).architecture.use_extrinsics else ()
+    config = VJepa2AcConfig(weights=str(path), camera_extrinsics=camera)
     begin = time.perf_counter()
-    model = VJepa2AcWorldModel.load(VJepa2AcConfig(weights=str(path)), device)
+    model = VJepa2AcWorldModel.load(config, place)
     load_s = time.perf_counter() - begin
-    manifest = model.manifest
-    assert manifest is not None, 'it was loaded from a file'
     context, goal = _encode(model)
     free = free_bytes(model.device)
     per_sample = bytes_per_sample(model.predictor, context_frames=1, horizon=1)
@@ -52,13 +54,26 @@ def check_model(path: Path, device: str) -> dict[str, Any]:
             'compiled': model.compile_state,
             'device': f'{model.device} ({describe_machine()})',
             'memory free': 'unknown' if free is None else f'{free / _GIB:.1f} GiB',
-            'memory per sample, horizon 1': f'{per_sample / _GIB:.3f} GiB',
+            'memory per sample, horizon 1': f'{per_sample / _MIB:.1f} MiB',
             'samples at once, horizon 1': model.samples_that_fit(1),
             'one sample, one step': f'{seconds * 1e3:.3g} ms',
         },
         'plan_s': _plan_times(seconds),
         'versions': installed_versions(),
     }
+
+
+def _device(name: str) -> torch.device:
+    has_cuda = torch.cuda.is_available()
+    if name == 'auto':
+        name = 'cuda' if has_cuda else 'cpu'
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InvalidParameterError(f'device is {name!r}; valid: cpu, cuda or auto.') from error
+    if device.type == 'cuda' and not has_cuda:
+        raise InvalidParameterError(f'device is {name!r} and there is no CUDA GPU; valid: cpu.')
+    return device
 
 
 def _encode(model: VJepa2AcWorldModel) -> tuple[Context, torch.Tensor]:
