@@ -32,6 +32,8 @@ TOKEN_BOUND = 2e-5
 POSE_BOUND = 1e-6
 ACTION_BOUND = 1e-5
 
+_LAYOUT = 'valid: the layout of test/data/README.md.'
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
@@ -55,7 +57,7 @@ class Group(dict[str, Any]):
         self.name = name
 
     def __missing__(self, key: str) -> Any:
-        raise ModelLoadError(f'the golden file lacks {self.name}/{key}; valid: the layout of test/data/README.md.')
+        raise ModelLoadError(f'the golden file lacks {self.name}/{key}; {_LAYOUT}')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ class Golden:
         """Return the groups directly under ``prefix``/, sorted; raises ModelLoadError for none."""
         found = sorted({key.split('/')[0] for key in self.group(prefix)})
         if not found:  # else a file that holds nothing would agree with everything
-            raise ModelLoadError(f'the golden file lacks {prefix}/; valid: the layout of test/data/README.md.')
+            raise ModelLoadError(f'the golden file lacks {prefix}/; {_LAYOUT}')
         return found
 
     def load_model(self) -> VJepa2AcWorldModel:
