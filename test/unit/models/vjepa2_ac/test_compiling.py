@@ -136,13 +136,22 @@ def test_rollout_passes_through_the_halves_when_they_are_put_in_its_place() -> N
 
 
 @pytest.mark.skipif(not shutil.which('g++'), reason='torch.compile needs a C++ compiler on a CPU')
-def test_real_compilation_computes_the_same_when_there_is_a_compiler() -> None:
-    halves = BlockHalves(is_wanted=True)
-    x, other = rows(8), attended(8)
-    with torch.inference_mode():
-        projected = halves.project(BLOCK, x, ROTARY)
-        finished = halves.finish(BLOCK, x, other)
-    assert halves.state == 'compiled'
-    for found, expected in zip(projected, BLOCK.project(x, ROTARY), strict=True):
-        assert torch.allclose(found, expected, atol=1e-5)
-    assert torch.allclose(finished, BLOCK.finish(x, other), atol=1e-5)
+def test_compiled_model_predicts_the_same_when_warmed_up() -> None:
+    """The one test that really compiles; the warm-up has done so before the first plan."""
+    plain, compiled = tiny_model(), tiny_model(compile='on')
+    compiled.warm_up()
+    assert compiled.compile_state == 'compiled'
+    tokens = torch.randn(1, 16, 48, generator=torch.Generator().manual_seed(0))
+    state = [0.4, 0.0, 0.3, 3.0, 0.0, 0.0, 0.0]
+    actions = 0.05 * torch.randn(40, 2, 7, generator=torch.Generator().manual_seed(1))
+    expected = plain.rollout(plain.context(tokens, [state]), actions)
+    found = compiled.rollout(compiled.context(tokens, [state]), actions)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert compiled.compile_state == 'compiled'
+
+
+def test_nothing_is_run_when_an_uncompiled_model_is_warmed_up_on_a_cpu() -> None:
+    model = tiny_model()
+    model.encoder.register_forward_pre_hook(lambda *given: pytest.fail('the encoder ran'))
+    model.warm_up()
+    assert model.compile_state == 'off'

@@ -22,7 +22,7 @@ from wm_planner.core.errors import (
     InvalidParameterError,
     InvalidStateError,
 )
-from wm_planner.core.protocols import MemoryBound, WorldModel
+from wm_planner.core.protocols import HorizonBound, MemoryBound, WorldModel
 from wm_planner.core.types import Observation
 from wm_planner.models.registry import load_model
 from wm_planner.models.vjepa2_ac import VJepa2AcConfig, VJepa2AcWorldModel, memory
@@ -48,7 +48,8 @@ def some_actions(samples: int, horizon: int, seed: int = 0) -> torch.Tensor:
 
 def test_model_follows_the_protocols_when_made() -> None:
     model = tiny_model()
-    assert isinstance(model, WorldModel) and isinstance(model, MemoryBound)
+    assert isinstance(model, WorldModel)
+    assert isinstance(model, MemoryBound) and isinstance(model, HorizonBound)
     assert (model.context_frames, model.compile_state, model.manifest) == (1, 'off', None)
     assert model.device == torch.device('cpu')
 
@@ -202,6 +203,11 @@ def test_horizon_is_refused_when_the_predictor_cannot_hold_it() -> None:
     assert model.rollout(state, some_actions(1, 31)).shape == (1, 31, 16, 48)
     with pytest.raises(InvalidParameterError, match='horizon 32 are 33 frames; valid: at most 32'):
         model.rollout(state, some_actions(1, 32))
+    model.check_horizon(31)
+    with pytest.raises(InvalidParameterError, match='valid: at most 32'):
+        model.check_horizon(32)
+    with pytest.raises(InvalidParameterError, match='2 context.* horizon 31 are 33 frames'):
+        tiny_model(context_frames=2).check_horizon(31)
 
 
 def test_crop_decides_what_is_seen_when_the_picture_is_wide() -> None:

@@ -12,6 +12,7 @@ import torch
 
 from fakes.values import a_goal, an_observation
 from fakes.vjepa2 import write_tiny_weights
+from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.types import Goal, Observation, Plan
 from wm_planner.factory import PlannerSettings, make_planner
 from wm_planner.models.registry import load_model
@@ -128,3 +129,8 @@ def test_reset_makes_plans_repeatable_when_asked_again(weights: str) -> None:
     first = made.plan(OBSERVATION, GOAL, deadline_s=0.0)
     made.reset()
     assert np.array_equal(first.actions, made.plan(OBSERVATION, GOAL, deadline_s=0.0).actions)
+
+
+def test_planner_is_not_made_when_its_horizon_is_beyond_the_model(weights: str) -> None:
+    with pytest.raises(InvalidParameterError, match='horizon 40 are 41 frames; valid: at most 32'):
+        plan(weights, preset='', optimizer={'horizon': 40})
