@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from wm_planner.core.errors import (
+    DeviceMemoryError,
     InvalidActionError,
     InvalidImageError,
     InvalidParameterError,
@@ -121,7 +122,10 @@ class VJepa2AcWorldModel:
 
     @classmethod
     def load(cls, config: VJepa2AcConfig, device: str | torch.device = 'cpu') -> VJepa2AcWorldModel:
-        """Load ``config.weights``; raises ModelLoadError, ChecksumError, InvalidParameterError."""
+        """Load ``config.weights`` and warm up.
+
+        Raises ModelLoadError, ChecksumError, InvalidParameterError, or DeviceMemoryError.
+        """
         if not config.weights:
             raise InvalidParameterError(
                 'model vjepa2_ac needs its weights: convert the released checkpoint once with '
@@ -135,14 +139,21 @@ class VJepa2AcWorldModel:
         is_half = config.precision == 'bfloat16' or (
             config.precision == 'auto' and place.type == 'cuda'
         )
-        encoder, predictor, manifest = load_networks(
-            Path(config.weights),
-            device=place,
-            dtype=torch.bfloat16 if is_half else torch.float32,
-            verify_checksum=config.verify_checksum,
-        )
-        model = cls(encoder, predictor, config, device=place, manifest=manifest)
-        model.warm_up()
+        try:
+            encoder, predictor, manifest = load_networks(
+                Path(config.weights),
+                device=place,
+                dtype=torch.bfloat16 if is_half else torch.float32,
+                verify_checksum=config.verify_checksum,
+            )
+            model = cls(encoder, predictor, config, device=place, manifest=manifest)
+            model.warm_up()
+        except torch.OutOfMemoryError as error:
+            size = Path(config.weights).stat().st_size / (1 << 30)
+            raise DeviceMemoryError(
+                f'{place} has no memory for the networks of {config.weights} ({size:.1f} GiB on '
+                'disk); valid: a device with more free memory, or precision bfloat16.'
+            ) from error
         return model
 
     @property

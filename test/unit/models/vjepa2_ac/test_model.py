@@ -17,6 +17,7 @@ import torch
 from fakes.values import a_goal, a_state, an_observation
 from fakes.vjepa2 import TINY, tiny_model, write_tiny_weights
 from wm_planner.core.errors import (
+    DeviceMemoryError,
     InvalidActionError,
     InvalidImageError,
     InvalidParameterError,
@@ -25,7 +26,7 @@ from wm_planner.core.errors import (
 from wm_planner.core.protocols import HorizonBound, MemoryBound, WorldModel
 from wm_planner.core.types import Observation
 from wm_planner.models.registry import load_model
-from wm_planner.models.vjepa2_ac import VJepa2AcConfig, VJepa2AcWorldModel, memory
+from wm_planner.models.vjepa2_ac import VJepa2AcConfig, VJepa2AcWorldModel, checkpoint, memory
 from wm_planner.models.vjepa2_ac.config import transformer
 from wm_planner.models.vjepa2_ac.model import CPU_WORKING_SET_BYTES
 from wm_planner.models.vjepa2_ac.poses import actions_between
@@ -245,6 +246,18 @@ def test_precision_is_float32_when_it_is_left_to_the_device(tmp_path: Path) -> N
     path = write_tiny_weights(tmp_path / 'tiny.safetensors', dtype='bfloat16')
     model = load_model('vjepa2_ac', {'weights': str(path)}, device='cpu')
     assert model.predictor.predictor_embed.weight.dtype == torch.float32
+
+
+def test_loading_says_what_is_missing_when_the_device_has_too_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **settings: Any) -> None:
+        raise torch.OutOfMemoryError('no more')
+
+    weights = write_tiny_weights(tmp_path / 'tiny.safetensors')
+    monkeypatch.setattr(checkpoint, 'load_networks', full)  # no GPU here that could be filled
+    with pytest.raises(DeviceMemoryError, match='cpu has no memory for the networks.*bfloat16'):
+        VJepa2AcWorldModel.load(VJepa2AcConfig(weights=str(weights)))
 
 
 def test_samples_at_once_stay_near_the_cores_when_on_a_cpu() -> None:
