@@ -31,6 +31,8 @@ Image = npt.NDArray[np.uint8]
 MIN_IMAGE_SIDE = 16
 """Smallest image side [px] that can show anything; smaller goals and frames are refused."""
 
+_LEAST_CONTRAST = 8  # of 255; sensor noise on a covered lens is less
+
 
 def _frozen_vector(name: str, value: npt.ArrayLike, length: int) -> Array:
     array = np.array(value, dtype=np.float64)
@@ -58,6 +60,19 @@ def check_image(image: npt.ArrayLike, what: str = 'image') -> Image:
         array = array.copy()
         array.flags.writeable = False
     return array
+
+
+def check_scene_image(image: npt.ArrayLike, what: str) -> Image:
+    """Return ``image`` as ``check_image`` does; raise InvalidImageError for a single colour, too.
+
+    A covered lens or an empty buffer is no goal, though a network would encode it all the same.
+    """
+    checked = check_image(image, what)
+    if int(checked.max()) - int(checked.min()) < _LEAST_CONTRAST:
+        raise InvalidImageError(
+            f"{what} is a single colour; valid: a picture of the scene from the planner's camera."
+        )
+    return checked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

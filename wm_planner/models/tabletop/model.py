@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wm_planner.core.errors import InvalidImageError
-from wm_planner.core.types import ActionSpec, Goal, Observation, check_image
+from wm_planner.core.types import ActionSpec, Goal, Observation, check_scene_image
 from wm_planner.models.tabletop.checkpoint import (
     SHIPPED_WEIGHTS,
     ModelCard,
@@ -92,12 +91,7 @@ class TabletopWorldModel:
     @torch.inference_mode()
     def encode_goal(self, goal: Goal) -> Tensor:
         """Return the goal latent [1, D]; raises InvalidImageError for a single-coloured picture."""
-        image = check_image(goal.image, f'goal {goal.goal_id!r} image')
-        if int(image.max()) - int(image.min()) < 8:
-            raise InvalidImageError(
-                f'goal {goal.goal_id!r} image is a single colour; valid: a picture of the scene '
-                "from the planner's camera."
-            )
+        image = check_scene_image(goal.image, f'goal {goal.goal_id!r} image')
         return self._encode(image)
 
     @torch.inference_mode()

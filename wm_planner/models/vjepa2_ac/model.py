@@ -17,7 +17,6 @@ from torch import Tensor
 from wm_planner.core.errors import (
     DeviceMemoryError,
     InvalidActionError,
-    InvalidImageError,
     InvalidParameterError,
     InvalidStateError,
 )
@@ -27,7 +26,7 @@ from wm_planner.core.types import (
     Goal,
     Image,
     Observation,
-    check_image,
+    check_scene_image,
 )
 from wm_planner.models.vjepa2_ac.compiling import BlockHalves
 from wm_planner.models.vjepa2_ac.config import (
@@ -245,12 +244,7 @@ class VJepa2AcWorldModel:
     @torch.inference_mode()
     def encode_goal(self, goal: Goal) -> Tensor:
         """Return the goal's tokens [N, D]; raises InvalidImageError for a single-coloured one."""
-        image = check_image(goal.image, f'goal {goal.goal_id!r} image')
-        if int(image.max()) - int(image.min()) < 8:
-            raise InvalidImageError(
-                f'goal {goal.goal_id!r} image is a single colour; valid: a picture of the scene '
-                "from the planner's camera."
-            )
+        image = check_scene_image(goal.image, f'goal {goal.goal_id!r} image')
         return self._tokens(image[None])[0]
 
     def rollout(self, state: Context, actions: Tensor) -> Tensor:
