@@ -257,6 +257,12 @@ class RecorderError(DriverError):
     code = 503
 
 
+class TransportStalledError(DriverError):
+    """A node stands still: the middleware does not take what it wants to send."""
+
+    code = 504
+
+
 def all_error_classes() -> dict[int, type[WmPlannerError]]:
     """Return every class of the tree by its code, in rising order."""
     found: dict[int, type[WmPlannerError]] = {}

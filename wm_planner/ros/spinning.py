@@ -31,6 +31,7 @@ from rclpy.task import Future
 
 from wm_planner.core.errors import InputError, WmPlannerError, as_wm_planner_error
 from wm_planner.ros.conversions import set_error
+from wm_planner.ros.stall_watch import StallWatch
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -98,7 +99,8 @@ def run_node(
         except WmPlannerError as error:
             rclpy.try_shutdown()
             return _complain(error)
-        is_closed, code = _spin_and_close(node, stop, lambda: has_failed(node))
+        with StallWatch(node.get_name()):
+            is_closed, code = _spin_and_close(node, stop, lambda: has_failed(node))
     if not is_closed:
         sys.stderr.flush()
         os._exit(code)
