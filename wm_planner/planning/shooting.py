@@ -87,7 +87,9 @@ class ShootingEnergy:
         """Return energies of as many of ``actions`` as can be rolled out at once."""
         refused = 0
         while True:
-            size = min(self._chunk_size.of(actions.shape[0]), self._samples_that_fit(actions))
+            left = actions.shape[0]
+            largest = min(self._chunk_size.of(left), self._samples_that_fit(actions))
+            size = -(-left // -(-left // largest))  # alike, rather than full ones and a remainder
             energies = self._try_score(actions[:size])
             if energies is not None:
                 break
