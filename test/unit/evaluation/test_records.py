@@ -34,6 +34,7 @@ EPISODE_KEYS = {
     'message',
     'goal_energies',
     'plan_ms',
+    'plan_rollouts',
     'cost',
     'commands_clamped',
     'commands_refused',
