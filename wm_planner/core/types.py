@@ -144,11 +144,17 @@ class Observation:
 
     ``images`` uint8 [T, H, W, 3] RGB, upright; ``image_stamps_ns`` [T] acquisition stamps, strictly
     rising; ``states`` [T].
+
+    ``wrist_image`` uint8 [H', W', 3] RGB, upright, and ``joints_rad`` [J] go with the newest frame;
+    None where the environment has none. Policies read them, world models do not. Whoever joins
+    observations takes those of the newest.
     """
 
     images: Image
     image_stamps_ns: tuple[int, ...]
     states: tuple[RobotState, ...]
+    wrist_image: Image | None = None
+    joints_rad: Array | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -167,6 +173,11 @@ class Observation:
             images = images.copy()
             images.flags.writeable = False
             object.__setattr__(self, 'images', images)
+        if self.wrist_image is not None:
+            object.__setattr__(self, 'wrist_image', check_image(self.wrist_image, 'wrist image'))
+        if self.joints_rad is not None:
+            joints = _frozen_vector('joints_rad', self.joints_rad, len(self.joints_rad))
+            object.__setattr__(self, 'joints_rad', joints)
 
     @property
     def stamp_ns(self) -> int:
