@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import logging
 import math
 import os
@@ -253,8 +253,9 @@ class DirectRunner:
 
 
 def _newest(before: Observation, after: Observation, frames: int) -> Observation:
-    """Return the last ``frames`` frames of two observations that follow each other."""
-    return Observation(
+    """Return the last ``frames`` frames of two observations; the rest is that of the newer."""
+    return replace(
+        after,
         images=np.concatenate([before.images, after.images])[-frames:],
         image_stamps_ns=(before.image_stamps_ns + after.image_stamps_ns)[-frames:],
         states=(before.states + after.states)[-frames:],

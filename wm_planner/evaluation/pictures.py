@@ -21,8 +21,8 @@ from wm_planner.core.types import Image
 PICTURES, VIDEO = 'pictures', 'video'
 KINDS = (PICTURES, VIDEO)
 
-VIDEO_NAME = 'video.mp4'
-"""VP9 in MP4: free, and browsers play it."""
+VIDEO_NAME = 'video.mkv'
+"""VP8 in Matroska: free, and OpenCV writes it fast."""
 
 
 class EpisodeCamera:
@@ -69,16 +69,16 @@ def encode_png(image: Image) -> bytes:
 
 
 def encode_video(frames: Sequence[Image], frame_s: float) -> bytes:
-    """Return RGB frames of one size as an MP4 video; raises RecorderError where it cannot."""
+    """Return RGB frames of one size as a Matroska video; raises RecorderError where it cannot."""
     if not frames or not frame_s > 0.0:
         raise InvalidParameterError(f'{len(frames)} frames of {frame_s} s; valid: >= 1, > 0 s.')
     height, width = frames[0].shape[:2]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, VIDEO_NAME)
-        codec = cv2.VideoWriter.fourcc(*'vp09')
+        codec = cv2.VideoWriter.fourcc(*'VP80')
         writer = cv2.VideoWriter(str(path), codec, 1.0 / frame_s, (width, height))
         if not writer.isOpened():
-            raise RecorderError('this OpenCV writes no VP9 video; valid: --save-pictures instead.')
+            raise RecorderError('this OpenCV writes no VP8 video; valid: --save-pictures instead.')
         for frame in frames:
             writer.write(np.ascontiguousarray(frame[..., ::-1]))
         writer.release()
