@@ -131,7 +131,7 @@ class DirectRunner:
             self._prepare(start, episode_seed(spec.seed, spec.episode))
             self._fill_context(tally)
             for index, goal in enumerate(start.goals):
-                self._pursue(index, goal, start.steps_per_goal[index], tally)
+                self._pursue(index, goal, self._steps(start, index), tally)
             if tally.is_over and tally.success:
                 termination = 'reached'
         except _EpisodeOver as over:
@@ -176,6 +176,14 @@ class DirectRunner:
             )
         if isinstance(self._environment, Scored) and self._environment.score().success:
             raise SimulatorError(f'{start.episode_id} is solved at its start; valid: unsolved.')
+
+    def _steps(self, start: EpisodeStart, index: int) -> int:
+        """Return how many steps of the planner one goal may take; the last is not cut short."""
+        steps = start.steps_per_goal[index]
+        if start.goal_step_s is None:
+            return steps
+        step_s = self._planner.action_spec.step_duration_s
+        return math.ceil(steps * start.goal_step_s / step_s - 1e-6)
 
     def _prepare(self, start: EpisodeStart, seed: int) -> None:
         """Check and encode all goals before the first motion, as the node does."""

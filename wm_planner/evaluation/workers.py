@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import logging
 from typing import Protocol, runtime_checkable
 
-from wm_planner.core.errors import SimulatorError, WmPlannerError
+from wm_planner.core.errors import MissingAssetError, SimulatorError, WmPlannerError
 from wm_planner.evaluation.records import EpisodeRecord
 from wm_planner.evaluation.runner import EpisodeRunner, EpisodeSpec, RunRequest
 
@@ -60,12 +60,14 @@ class InProcess:
 def run_episode(runner: EpisodeRunner, spec: EpisodeSpec, request: RunRequest) -> EpisodeResult:
     """Run one episode; one that the simulator could not run counts as failed, with the reason.
 
-    What a user has to put right (wrong input, assets that are missing) raises: it would fail every
-    other episode as well.
+    What a user has to put right raises, since it would fail every other episode as well. Assets
+    that are missing do so only where there is no other task to go on with.
     """
     try:
         record = runner.run(spec)
-    except SimulatorError as error:
+    except (SimulatorError, MissingAssetError) as error:
+        if isinstance(error, MissingAssetError) and len(request.tasks) < 2:
+            raise
         _logger.warning('%s/%d/%d: %s', spec.suite, spec.seed, spec.episode, error)
         return EpisodeResult(record=lost_record(spec, request, 'simulator_failed', error))
     files = runner.files() if request.save and isinstance(runner, KeepsFiles) else {}

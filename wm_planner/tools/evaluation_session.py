@@ -22,6 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from wm_planner.core.errors import MissingAssetError
 from wm_planner.evaluation.journal import Journal, journal_file, run_settings, spec_key
 from wm_planner.evaluation.pictures import write_files
 from wm_planner.evaluation.records import EpisodeRecord, RunReport, jsonable, write_json
@@ -82,7 +83,7 @@ class Session:
             for result in workers.run(self.todo):
                 record = self._keep(result)
                 self.records.append(record)
-                if self._journal is not None:
+                if self._journal is not None and not _is_to_be_run_again(record):
                     self._journal.append(record)
                 self.write()
                 advance(f'success {_percent(self.report().success_rate)}')
@@ -166,6 +167,11 @@ def logging_to(console: Console) -> Iterator[None]:
         yield
     finally:
         root.handlers[:] = former
+
+
+def _is_to_be_run_again(record: EpisodeRecord) -> bool:
+    """Return whether a later run has to try an episode anew: once its assets are there."""
+    return record.is_lost and record.error_code == MissingAssetError.code
 
 
 def _duration(seconds: float) -> str:
