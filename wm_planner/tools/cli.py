@@ -27,6 +27,7 @@ COMMANDS = {
     'goal': 'Set, capture or list goal images.',
     'evaluate': 'Measure success rate and cost of a planner on suites.',
     'report': 'Write a page of results, beside each other and published ones.',
+    'serve': 'Serve a planner to the harness vla-eval.',
     'train': 'Train a world model.',
     'model': 'Convert, describe, check and compare weights of V-JEPA 2-AC.',
     'bench': 'Measure planning, node and simulation speed.',
