@@ -19,6 +19,7 @@ import os
 from typing import Any
 
 from wm_planner.core.errors import (
+    DriverError,
     MissingAssetError,
     SimulatorError,
     WmPlannerError,
@@ -113,6 +114,11 @@ class RayWorkers:
                 self._idle.append(self._start() if is_lost else worker)
                 yield result
 
+    def close(self) -> None:
+        """End all workers, whatever they are doing."""
+        for worker in [*self._idle, *(worker for worker, _ in self._running.values())]:
+            self._ray.kill(worker)
+
     def _start(self) -> Any:
         return self._actor_class.remote(self._request)
 
@@ -143,32 +149,40 @@ class RayWorkers:
 def ray_workers(request: RunRequest, *, count: int, address: str = '') -> Iterator[RayWorkers]:
     """Start ``count`` workers, in a Ray of their own or in the cluster at ``address``.
 
-    Raises MissingAssetError without Ray, DriverError without a cluster, and what keeps a worker
-    from being made.
+    A process that has joined a Ray already stays in it. Raises MissingAssetError without Ray,
+    DriverError without a cluster, and what keeps a worker from being made.
     """
     ray = _import_ray()
+    is_ours = not ray.is_initialized()
+    if is_ours:
+        _join(ray, count, address)
+    workers = None
+    try:
+        threads = request.threads or max(1, usable_cores() // count)
+        workers = RayWorkers(ray, replace(request, threads=threads), count)
+        workers.check()
+        yield workers
+    finally:
+        if workers is not None:
+            workers.close()
+        if is_ours:
+            ray.shutdown()
+
+
+def _join(ray: Any, count: int, address: str) -> None:
     own = {} if address else {'num_cpus': count, 'include_dashboard': False}
     try:
         ray.init(
             address=address or 'local',
             log_to_driver=False,
             logging_level=logging.WARNING,
-            runtime_env={'env_vars': _passed_on()},
             **own,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise SimulatorError(
+        raise DriverError(
             f'no Ray at {address or "this machine"}: {error}; valid: --ray-address HOST:PORT or '
             'auto, or none for workers on this machine.'
         ) from error
-    try:
-        share = max(1, usable_cores() // count)
-        threads = request.threads or share
-        workers = RayWorkers(ray, replace(request, threads=threads), count)
-        workers.check()
-        yield workers
-    finally:
-        ray.shutdown()
 
 
 def _import_ray() -> Any:
@@ -188,7 +202,8 @@ def _resources(ray: Any, request: RunRequest, count: int) -> dict[str, Any]:
     """Return what a worker asks Ray for; workers share the GPUs there are."""
     gpus = ray.cluster_resources().get('GPU', 0.0) if request.device.startswith('cuda') else 0.0
     share = min(1.0, int(1000.0 * gpus / count) / 1000.0)
-    return {'num_cpus': 1, 'num_gpus': share, 'max_restarts': 0}
+    environment = {'env_vars': _passed_on()}
+    return {'num_cpus': 1, 'num_gpus': share, 'max_restarts': 0, 'runtime_env': environment}
 
 
 def _passed_on() -> dict[str, str]:

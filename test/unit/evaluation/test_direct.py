@@ -77,7 +77,10 @@ class CallLog(LoopbackEnv):
 
 
 def runner_of(
-    planner: Any, environment: Any = None, profile: RobotProfile = PROFILE
+    planner: Any,
+    environment: Any = None,
+    profile: RobotProfile = PROFILE,
+    save: tuple[str, ...] = (),
 ) -> DirectRunner:
     return DirectRunner(
         environment=environment or LoopbackEnv(),
@@ -86,6 +89,7 @@ def runner_of(
         planner_name='cem',
         model_name='point_mass',
         config=CONFIG,
+        save=save,
     )
 
 
@@ -264,6 +268,77 @@ def test_context_is_filled_with_frames_of_an_arm_that_holds() -> None:
     for observation in seen:
         gaps = np.diff(observation.image_stamps_ns)
         assert gaps.tolist() == [round(SPEC.step_duration_s * 1e9)] * 2
+
+
+class Charging(CallLog):
+    """Charges for every step, says what a step is, and is over after its third."""
+
+    goal_step_s: float | None = None
+    over_after = 99
+
+    def reset(self, suite: str, *, seed: int, episode: int) -> EpisodeStart:
+        start = super().reset(suite, seed=seed, episode=episode)
+        return replace(start, instruction='pick it up', goal_step_s=self.goal_step_s)
+
+    def step(self, command: ArmCommand, duration_s: float) -> StepResult:
+        is_over = self.calls.count('step') + 1 >= self.over_after
+        result = super().step(command, duration_s)
+        return replace(result, cost=1.0, cost_upstream=3.0, is_over=is_over, success=is_over)
+
+
+def test_cost_is_that_of_the_planners_steps_and_not_of_filling_its_context() -> None:
+    planner = FakePlanner()
+    planner.context_frames = 3
+    record = runner_of(planner, Charging()).run(spec(0, 0))
+    assert (record.steps, record.cost, record.cost_upstream) == (5, 5.0, 15.0)
+
+
+def test_episode_that_is_over_by_the_suites_rule_ends_there() -> None:
+    environment, planner = Charging(), FakePlanner()
+    environment.over_after = 2
+    record = runner_of(planner, environment).run(spec(0, 0))
+    assert environment.calls == ['reset 0', 'goal 0', 'step', 'step']
+    assert (record.termination, record.success, record.steps) == ('reached', True, 2)
+    assert record.cost == 2.0 and len(record.energy_curve) == 2
+
+
+def test_steps_of_goals_given_in_time_are_as_many_of_the_planners_as_fit() -> None:
+    environment, planner = Charging(), FakePlanner()
+    environment.steps_per_goal, environment.goal_step_s = (9, 2), SPEC.step_duration_s / 3.0
+    record = runner_of(planner, environment).run(spec(0, 0))
+    assert planner.calls.count('plan first') == 3
+    assert planner.calls.count('plan second') == 1, 'a part of a step is given, not lost'
+    assert record.steps == 4
+
+
+def test_planner_gets_the_instruction_after_its_reset_and_the_environment_once() -> None:
+    class Oracle(FakePlanner):
+        def set_instruction(self, text: str) -> None:
+            self.calls.append(f'instruction {text}')
+
+        def attach(self, environment: Any) -> None:
+            self.calls.append(f'attach {type(environment).__name__}')
+
+    planner = Oracle()
+    runner = runner_of(planner, Charging())
+    runner.run(spec(0, 0))
+    assert planner.calls[:4] == [
+        'attach Charging',
+        'reset',
+        'instruction pick it up',
+        'prepare first',
+    ]
+    assert planner.calls.count('attach Charging') == 1
+
+
+def test_pictures_are_those_of_the_last_episode_and_only_where_asked_for() -> None:
+    assert runner_of(FakePlanner(), CallLog()).files() == {}
+    runner = runner_of(FakePlanner(), CallLog(), save=('pictures',))
+    runner.run(spec(0, 0))
+    former = runner.files()
+    runner.run(spec(0, 1))
+    assert set(runner.files()) == {'first.png', 'last.png', 'goal.png'}
+    assert runner.files()['goal.png'] != former['goal.png']
 
 
 def test_failing_simulator_is_not_blamed_on_the_planner() -> None:
