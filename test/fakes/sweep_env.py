@@ -64,5 +64,6 @@ def install(folder: Path, name: str = 'sweep') -> str:
     (metadata / 'METADATA').write_text('Metadata-Version: 2.1\nName: fake_environments\n')
     (metadata / 'entry_points.txt').write_text(
         f'[wm_planner.environments]\n{name} = fakes.sweep_env:SweepEnv\n'
+        'loopback = fakes.loopback_env:LoopbackEnv\n'
     )
     return os.pathsep.join([str(folder), str(TESTS)])

@@ -65,18 +65,24 @@ def leaderboard_entry(
     """
     if model_type not in MODEL_TYPES:
         raise UnknownNameError.among('model type', model_type, MODEL_TYPES)
+    listed = list(records)
+    check_of_benchmark(record.suite for record in listed)
     by_suite: dict[str, dict[int, list[EpisodeRecord]]] = {}
-    for record in records:
+    for record in listed:
         task = TaskName.parse(record.suite)
         if task.is_of_benchmark and task.level in LEVELS:
             levels = by_suite.setdefault(task.short_suite, {})
             levels.setdefault(task.level, []).append(record)
-    if not by_suite:
+    tasks = [_task(suite, by_suite[suite]) for suite in SUITES if suite in by_suite]
+    return {'name': name, 'size': size, 'modelType': model_type, 'tasks': tasks}
+
+
+def check_of_benchmark(suites: Iterable[str]) -> None:
+    """Raise InvalidParameterError where none of ``suites`` is on the leaderboard."""
+    if not any(TaskName.parse(suite).is_of_benchmark for suite in suites):
         raise InvalidParameterError(
             'no episode of VLA-Arena; valid for its leaderboard: results of --suite arena.'
         )
-    tasks = [_task(suite, by_suite[suite]) for suite in SUITES if suite in by_suite]
-    return {'name': name, 'size': size, 'modelType': model_type, 'tasks': tasks}
 
 
 def _task(suite: str, levels: Mapping[int, Sequence[EpisodeRecord]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import typer
 from wm_planner.core.errors import InvalidParameterError, SimulatorError, UnknownNameError
 from wm_planner.evaluation.direct import open_direct_runner, use_asset_root
 from wm_planner.evaluation.environments import SuiteName, expand_suite
-from wm_planner.evaluation.leaderboard import leaderboard_entry
+from wm_planner.evaluation.leaderboard import check_of_benchmark, leaderboard_entry
 from wm_planner.evaluation.pictures import PICTURES, VIDEO
 from wm_planner.evaluation.records import write_json
 from wm_planner.evaluation.runner import EvaluationConfig, RunRequest
@@ -112,6 +112,8 @@ def evaluate(
     _check_together(request, json_file, workers, ray_address)
     use_asset_root(request.asset_root)
     request = replace(request, tasks=expand_suite(request.suite))
+    if leaderboard is not None:
+        check_of_benchmark(map(str, request.tasks))
     with Session(request, json_file, restart=restart) as session:
         _run(session, workers, ray_address)
     if leaderboard is not None:

@@ -177,6 +177,16 @@ def test_options_that_do_not_go_together_are_refused(
     assert not sweep.json.exists() and not sweep.journal.exists()
 
 
+def test_leaderboard_of_a_suite_that_is_not_on_it_is_refused_before_the_run(
+    sweep: Sweep,
+) -> None:
+    board = sweep.folder / 'board.json'
+    done = sweep.run('--leaderboard', str(board), suite='loopback/reach')
+    assert done.returncode == 2
+    assert 'results of --suite arena' in ' '.join(done.stderr.split())
+    assert not sweep.json.exists() and not board.exists()
+
+
 def test_wrong_part_of_a_suite_is_named_with_what_there_is_at_its_place(sweep: Sweep) -> None:
     done = sweep.run(suite='sweep/safety_static_obstacles/L3/lemon')
     assert done.returncode == 2
