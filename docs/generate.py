@@ -12,6 +12,7 @@ from pathlib import Path
 from wm_planner.factory import resolve_planning_config
 from wm_planner.planning.presets import PRESETS
 from wm_planner.planning.registry import OPTIMIZERS
+from wm_planner.policies.registry import POLICIES
 from wm_planner.ros.bag import BagConfig
 from wm_planner.ros.parameters import parameter_table
 from wm_planner.ros.planner_config import PlannerNodeConfig, default_parameters
@@ -35,6 +36,8 @@ _PRESETS_INTRODUCTION = """\
 the defaults of the planning parameters, whatever the world model; what is not listed stays.
 """
 
+_ON_SERVERS = ('openpi', 'openvla', 'gr00t', 'dreamzero')
+
 _GROUPS = {
     '': 'Its own, and those of control.',
     'profile': 'The robot profile in force (`config/robots/panda_sim.yaml`).',
@@ -54,6 +57,9 @@ def render() -> str:
         if name not in default_parameters():
             config = resolve_planning_config(name, PlannerNodeConfig().model).optimizer
             parts.append(f'With `planner:={name}`.\n\n{parameter_table(config, name)}')
+    for name in _ON_SERVERS:
+        table = parameter_table(POLICIES.get(name).config_class(), 'planning')
+        parts.append(f'With `planner:={name}`, in place of all the groups of planning.\n\n{table}')
     parts.append(_presets())
     parts.append(f'## Recorder node `recorder`\n\n{parameter_table(RecorderConfig())}')
     parts.append(f'The bag.\n\n{parameter_table(BagConfig())}')
