@@ -17,6 +17,7 @@ from wm_planner.ros.bag import BagConfig
 from wm_planner.ros.parameters import parameter_table
 from wm_planner.ros.planner_config import PlannerNodeConfig, default_parameters
 from wm_planner.ros.recorder_node import RecorderConfig
+from wm_planner_sim.arena_config import ArenaConfig
 from wm_planner_sim.bridge_types import BridgeConfig
 from wm_planner_sim.tabletop import TabletopConfig
 
@@ -65,7 +66,8 @@ def render() -> str:
     parts.append(f'The bag.\n\n{parameter_table(BagConfig())}')
     parts.append('## Simulator bridge `sim_bridge`\n')
     parts.append(parameter_table(BridgeConfig()))
-    parts.append(f'The simulation itself.\n\n{parameter_table(TabletopConfig())}')
+    parts.append(f'The tabletop itself.\n\n{parameter_table(TabletopConfig())}')
+    parts.append(f'With `environment:=arena`, instead.\n\n{parameter_table(ArenaConfig())}')
     return '\n'.join(parts)
 
 

@@ -19,11 +19,11 @@ import numpy as np
 
 from wm_planner.core.errors import InvalidParameterError, SimulatorError
 from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Observation, StepResult
-from wm_planner_sim.arena_config import GOALS_FINAL, GOALS_NONE, ArenaConfig
+from wm_planner_sim.arena_config import GOALS_FINAL, GOALS_NONE, WRIST_CAMERA, ArenaConfig
 from wm_planner_sim.arena_cost import CostLedger
 from wm_planner_sim.arena_engine import CONTROL_STEP_S
 from wm_planner_sim.arena_goals import GoalBook, GoalSet, engine_seed
-from wm_planner_sim.arena_sim import WRIST_CAMERA, ArenaSim
+from wm_planner_sim.arena_sim import ArenaSim
 from wm_planner_sim.arena_tasks import ArenaTask, find_task, libero_tasks, tasks_under
 from wm_planner_sim.assets import find_asset_root, prepare_assets
 from wm_planner_sim.suites import EpisodeScore
@@ -40,6 +40,7 @@ class ArenaEnvironment:
         self.config = config or ArenaConfig.from_variables()
         self.sim = ArenaSim(self.config)
         self.sim.on_step = self._on_step
+        self.sim.go_home = self._go_home
         self._root: Path | None = find_asset_root(self.config.asset_root)
         self._tasks: dict[str, ArenaTask] | None = None
         self._goals = GoalBook(self.config)
@@ -180,9 +181,19 @@ class ArenaEnvironment:
         self.goal_set = None
         if self.config.goals == GOALS_NONE:
             return ()
-        self.goal_set = self._goals.goal_set(self.sim, task, seed=seed, episode=episode)
+        with self.sim.without_time():
+            self.goal_set = self._goals.goal_set(self.sim, task, seed=seed, episode=episode)
         goals = self.goal_set.goals
         return goals[-1:] if self.config.goals == GOALS_FINAL else goals
+
+    def _go_home(self, seed: int) -> None:
+        """Show a scene at rest without an episode: the present task, or the first there is."""
+        self._ledger, self._goal_list = None, ()
+        if not self.sim.has_scene:
+            task = find_task(self.tasks, next(iter(self.tasks), ''))
+            prepare_assets(self._root, task)
+            self.sim.load(task)
+        self.sim.begin(0, seed=engine_seed(seed, 0))
 
     def _begin(self, task: ArenaTask, seed: int, episode: int) -> None:
         engine = self.sim.engine

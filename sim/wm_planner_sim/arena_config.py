@@ -15,6 +15,7 @@ from wm_planner.core.config import from_mapping, parameter, validate
 from wm_planner.core.errors import InvalidParameterError
 
 ASSET_ROOT_VARIABLE = 'WM_PLANNER_ASSET_ROOT'
+WRIST_CAMERA = 'robot0_eye_in_hand'
 PREFIX = 'WM_PLANNER_ARENA_'
 GOALS_FINAL, GOALS_ALL, GOALS_NONE = 'final', 'sub_goals', 'none'
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +28,6 @@ from wm_planner_sim.scene import ARM_JOINTS, FINGER_JOINTS
 from wm_planner_sim.tabletop import CameraIntrinsics
 
 SETTLE_STEPS = 10
-WRIST_CAMERA = 'robot0_eye_in_hand'
 StepHook = Callable[[bool, float], bool]
 
 
@@ -39,12 +39,13 @@ class ArenaSim:
     advances in control steps of 50 ms.
 
     ``on_step`` is told success and the engine's cost after each control step and returns whether
-    ``advance`` has to end there.
+    ``advance`` has to end there. ``go_home`` brings a scene about for ``reset``.
     """
 
     def __init__(self, config: ArenaConfig) -> None:
         self.config = config
         self.on_step: StepHook = lambda success, cost: False
+        self.go_home: Callable[[int], None] = lambda seed: None
         self._servo = ArenaServo(config)
         self._engine: ArenaEngine | None = None
         self._cameras: ArenaCameras | None = None
@@ -60,12 +61,30 @@ class ArenaSim:
             raise SimulatorError('no task has been loaded; valid: reset to an episode first.')
         return self._engine
 
+    @property
+    def has_scene(self) -> bool:
+        """Return whether a task has been loaded."""
+        return self._engine is not None
+
     def load(self, task: ArenaTask) -> None:
         """Build a task unless it is there already."""
         if self._engine is not None and self._engine.task == task:
             return
         self.close()
         self._engine = ArenaEngine(task)
+
+    def reset(self, *, seed: int) -> None:
+        """Go to the home state: the present task's first initial state, or the first task's."""
+        self.go_home(seed)
+
+    @contextmanager
+    def without_time(self) -> Iterator[None]:
+        """Let what happens inside, which nobody sees, take no simulated time."""
+        before = self._steps_total
+        try:
+            yield
+        finally:
+            self._steps_total = before
 
     def begin(self, index: int, *, seed: int, watch: Callable[[], None] = lambda: None) -> None:
         """Start at initial state ``index`` (modulo their number) and let the scene settle.
