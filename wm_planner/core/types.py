@@ -146,7 +146,8 @@ class Observation:
     rising; ``states`` [T].
 
     ``wrist_image`` uint8 [H', W', 3] RGB, upright, and ``joints_rad`` [J] go with the newest frame;
-    None where the environment has none. Policies read them, world models do not. Whoever joins
+    ``base_in_world_m`` [3] is the robot's base in a simulator's own frame, axes parallel. None
+    where the environment has none. Policies read them, world models do not. Whoever joins
     observations takes those of the newest.
     """
 
@@ -155,6 +156,7 @@ class Observation:
     states: tuple[RobotState, ...]
     wrist_image: Image | None = None
     joints_rad: Array | None = None
+    base_in_world_m: Array | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -178,6 +180,9 @@ class Observation:
         if self.joints_rad is not None:
             joints = _frozen_vector('joints_rad', self.joints_rad, len(self.joints_rad))
             object.__setattr__(self, 'joints_rad', joints)
+        if self.base_in_world_m is not None:
+            base = _frozen_vector('base_in_world_m', self.base_in_world_m, 3)
+            object.__setattr__(self, 'base_in_world_m', base)
 
     @property
     def stamp_ns(self) -> int:

@@ -97,7 +97,7 @@ class Gr00tPolicy(OscPolicy):
 
     def _observed(self, observation: Observation) -> dict[str, Any]:
         """Return the observation as the server's layout wants it."""
-        state = self._sense.proprioception(observation.state)
+        state = self._sensed(observation)
         images = {'image': self._prepared(observation.images[-1])}
         if self._config.use_wrist_image:
             images['wrist_image'] = self._prepared(self._wrist_image(observation))

@@ -53,7 +53,7 @@ class OpenPiPolicy(OscPolicy):
         image = self._turned(observation.images[-1])
         message: dict[str, Any] = {
             'observation/image': resize_with_pad(image, size, size),
-            'observation/state': self._sense.proprioception(observation.state),
+            'observation/state': self._sensed(observation),
             'prompt': self._instruction,
         }
         if self._config.use_wrist_image:

@@ -150,12 +150,18 @@ class ToolSense:
     tool_yaw_rad: float = 0.0
     finger_travel_m: float = 0.04
 
-    def proprioception(self, state: RobotState) -> npt.NDArray[np.float32]:
-        """Return [x, y, z (m, world), axis times angle (3, rad), two finger positions (m)]."""
+    def proprioception(
+        self, state: RobotState, base_in_world_m: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return [x, y, z (m, world), axis times angle (3, rad), two finger positions (m)].
+
+        Where the environment itself knows ``base_in_world_m``, it counts.
+        """
+        base = self.base_in_world_m if base_in_world_m is None else base_in_world_m
         fingers = self.finger_travel_m * (1.0 - state.gripper_closedness)
         return np.concatenate(
             [
-                state.position_m + np.asarray(self.base_in_world_m),
+                state.position_m + np.asarray(base),
                 _axis_angle(multiply_quaternions(state.quaternion_xyzw, self._yaw())),
                 [fingers, -fingers],
             ]

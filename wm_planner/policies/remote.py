@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wm_planner.core.config import parameter
 from wm_planner.core.errors import (
@@ -81,7 +82,9 @@ class OscConfig(RemoteConfig):
         choices=GRIPPERS,
     )
     base_in_world_m: tuple[float, ...] = parameter(
-        (-0.66, 0.0, 0.912), "the robot's base in the frame the policy senses positions in [m]"
+        (-0.66, 0.0, 0.912),
+        "the robot's base in the frame the policy senses positions in, for environments that do "
+        'not say where it is [m]',
     )
     tool_yaw_rad: float = parameter(
         0.0,
@@ -273,6 +276,9 @@ class OscPolicy(RemotePolicy):
 
     def _to_actions(self, chunk: Array, observation: Observation) -> Array:
         return osc_to_actions(chunk, self._osc.scale, self._osc.gripper)
+
+    def _sensed(self, observation: Observation) -> npt.NDArray[np.float32]:
+        return self._sense.proprioception(observation.state, observation.base_in_world_m)
 
     def _checked_osc(self, value: Any) -> Array:
         return self._checked(value, width=OSC_SIZE, what='actions')

@@ -157,3 +157,5 @@ def test_observation_may_hold_a_wrist_image_and_joints() -> None:
         replace(bare, wrist_image=np.zeros((32, 32), np.uint8))
     with pytest.raises(InvalidStateError, match='joints_rad'):
         replace(bare, joints_rad=[0.0, math.nan])
+    with pytest.raises(InvalidStateError, match='base_in_world_m'):
+        replace(bare, base_in_world_m=[0.0, 1.0])

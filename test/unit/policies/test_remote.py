@@ -100,6 +100,17 @@ def test_openpi_sends_the_keys_of_libero() -> None:
     assert headers[0]['Authorization'] == 'Api-Key k3y'
 
 
+def test_position_is_sensed_from_where_the_environment_has_the_base() -> None:
+    """Of LIBERO's floor tasks the base stands elsewhere than of its table tasks."""
+    with policy_rig('openpi', execute_steps=1) as (client, server):
+        planned(client)
+        planned(client, executed_steps=1, base_in_world_m=np.array([1.0, 2.0, 3.0]))
+    here = a_seen().state.position_m
+    first, second = (request['observation/state'][:3] for request in server.requests)
+    assert first == pytest.approx(here + [-0.66, 0.0, 0.912], abs=1e-6)
+    assert second == pytest.approx(here + [1.0, 2.0, 3.0], abs=1e-6)
+
+
 def test_openpi_gripper_is_in_the_sign_of_the_controller() -> None:
     chunk = osc_chunk(2)
     chunk[:, 6] = (-1.0, 1.0)
