@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+import os
 from typing import Protocol, runtime_checkable
 
 from wm_planner.core.errors import InvalidParameterError, MissingAssetError, UnknownNameError
@@ -119,6 +120,12 @@ class SuiteName:
 
     def __str__(self) -> str:
         return f'{self.environment}/{self.suite}' if self.suite else self.environment
+
+
+def environment_settings(name: SuiteName) -> dict[str, str]:
+    """Return the variables that set an environment up, ``WM_PLANNER_<ENVIRONMENT>_...``."""
+    prefix = f'WM_PLANNER_{name.environment.upper()}_'
+    return {key: value for key, value in sorted(os.environ.items()) if key.startswith(prefix)}
 
 
 def environment_entry_points() -> dict[str, EntryPoint]:

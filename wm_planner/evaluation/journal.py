@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from wm_planner.core.errors import InvalidParameterError, RecorderError
+from wm_planner.evaluation.environments import environment_settings
 from wm_planner.evaluation.records import EpisodeRecord, installed_versions, jsonable
 from wm_planner.evaluation.runner import EpisodeSpec, RunRequest
 
@@ -45,6 +46,7 @@ def run_settings(request: RunRequest) -> dict[str, Any]:
             'robot': request.robot,
             'max_refusals': request.config.max_refusals,
             'asset_root': request.asset_root,
+            'environment': environment_settings(request.suite),
             'files': {name: _stamp(value) for name, value in request.choice.values.items()},
             'versions': installed_versions(),
         }

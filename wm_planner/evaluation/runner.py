@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from wm_planner.core.config import parameter, validate
-from wm_planner.evaluation.environments import SuiteName
+from wm_planner.evaluation.environments import SuiteName, environment_settings
 from wm_planner.evaluation.records import (
     EpisodeRecord,
     RunReport,
@@ -73,6 +73,7 @@ class RunRequest:
 
     def report(self, records: Sequence[EpisodeRecord], *, wall_s: float) -> RunReport:
         """Return the report over ``records``, which may be fewer than were asked for."""
+        variables = environment_settings(self.suite)
         return RunReport(
             suite=str(self.suite),
             planner=self.choice.planner,
@@ -88,6 +89,7 @@ class RunRequest:
                 'evaluation': asdict(self.config),
                 'robot': self.robot,
                 **({'asset_root': self.asset_root} if self.asset_root else {}),
+                **({'environment': variables} if variables else {}),
             },
             wall_s=wall_s,
         )

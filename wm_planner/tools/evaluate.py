@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,11 @@ from rich.console import Console
 import typer
 
 from wm_planner.core.errors import InvalidParameterError, SimulatorError, UnknownNameError
-from wm_planner.evaluation.direct import open_direct_runner, use_asset_root
+from wm_planner.evaluation.direct import (
+    ASSET_ROOT_VARIABLE,
+    open_direct_runner,
+    use_asset_root,
+)
 from wm_planner.evaluation.environments import SuiteName, expand_suite
 from wm_planner.evaluation.leaderboard import check_of_benchmark, leaderboard_entry
 from wm_planner.evaluation.pictures import PICTURES, VIDEO
@@ -64,7 +69,7 @@ def evaluate(
     ] = None,
     json_file: Annotated[
         Path | None,
-        typer.Option('--json', help='Write the report here, and beside it what a restart needs.'),
+        typer.Option('--json', help='Write the report here, and every finished episode beside it.'),
     ] = None,
     restart: Annotated[
         bool, typer.Option('--restart', help='Begin anew instead of going on.')
@@ -106,7 +111,7 @@ def evaluate(
         through=through,
         device=device,
         robot=robot,
-        asset_root=str(asset_root.expanduser().resolve()) if asset_root else '',
+        asset_root=_folder(asset_root or os.environ.get(ASSET_ROOT_VARIABLE)),
         save=(*([PICTURES] if save_pictures else []), *([VIDEO] if save_video else [])),
     )
     _check_together(request, json_file, workers, ray_address)
@@ -118,6 +123,10 @@ def evaluate(
         _run(session, workers, ray_address)
     if leaderboard is not None:
         write_json(leaderboard, leaderboard_entry(session.records, name=f'{planner} ({model})'))
+
+
+def _folder(path: Path | str | None) -> str:
+    return str(Path(path).expanduser().resolve()) if path else ''
 
 
 def _check_together(
@@ -172,7 +181,7 @@ def _print_result(session: Session) -> None:
     session.write(rows)
     console = Console()
     if is_worth_a_table(rows):
-        console.print(score_table(rows))
+        console.print(score_table(rows, console.width))
     console.print(summary_table(session.report()))
 
 

@@ -24,6 +24,7 @@ from rich.progress import (
 
 from wm_planner.core.errors import MissingAssetError
 from wm_planner.evaluation.journal import Journal, journal_file, run_settings, spec_key
+from wm_planner.evaluation.metrics import success_rate
 from wm_planner.evaluation.pictures import write_files
 from wm_planner.evaluation.records import EpisodeRecord, RunReport, jsonable, write_json
 from wm_planner.evaluation.runner import RunRequest
@@ -31,6 +32,9 @@ from wm_planner.evaluation.scores import ScoreRow
 from wm_planner.evaluation.workers import EpisodeResult, Workers
 
 _Advance = Callable[[str], None]
+
+_WRITE_EVERY_S = 5.0
+"""How often the whole report is written while a run goes on; the journal has every episode."""
 
 _LINE_EVERY_S = 10.0
 """How often progress is said where there is no terminal to draw a bar in."""
@@ -50,6 +54,7 @@ class Session:
         self.records: list[EpisodeRecord] = []
         self._json_file = json_file
         self._begin = time.monotonic()
+        self._written = self._begin
         self._journal: Journal | None = None
         settings = run_settings(request)  # complains about wrong names before anything is written
         if json_file is not None:
@@ -85,8 +90,10 @@ class Session:
                 self.records.append(record)
                 if self._journal is not None and not _is_to_be_run_again(record):
                     self._journal.append(record)
-                self.write()
-                advance(f'success {_percent(self.report().success_rate)}')
+                if time.monotonic() - self._written > _WRITE_EVERY_S:
+                    self.write()
+                rate = success_rate([record.success for record in self.records])
+                advance(f'success {_percent(rate)}')
 
     def report(self) -> RunReport:
         """Return the report over all episodes there are."""
@@ -101,6 +108,7 @@ class Session:
         if rows:
             values['scores'] = [jsonable({**asdict(r), 'rate': r.score.rate}) for r in rows]
         write_json(self._json_file, values)
+        self._written = time.monotonic()
 
     def _keep(self, result: EpisodeResult) -> EpisodeRecord:
         """Write the files of an episode; return its record with their places beside the report."""

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from wm_planner.evaluation.metrics import Interval, percentile
 from wm_planner.evaluation.records import RunReport
-from wm_planner.evaluation.scores import MeanCost, ScoreRow
+from wm_planner.evaluation.scores import MeanCost, ScoreRow, TaskName
 
 
 def is_worth_a_table(rows: Sequence[ScoreRow]) -> bool:
@@ -18,23 +19,33 @@ def is_worth_a_table(rows: Sequence[ScoreRow]) -> bool:
     return len(rows) > 1 or any(row.score.cost is not None for row in rows)
 
 
-def score_table(rows: Sequence[ScoreRow]) -> Table:
-    """Return success rate and costs by task, level and suite; groups in bold."""
+def score_table(rows: Sequence[ScoreRow], width: int) -> Table:
+    """Return success rate and costs by task, level and suite, for a terminal of ``width``.
+
+    Groups are bold. Names of tasks are cut short where there is no room for them.
+    """
     has_cost = any(row.score.cost is not None for row in rows)
-    table = Table(title='success rate (SR) and cumulative cost (CC), 95 % intervals')
-    table.add_column('suite, level, task')
-    table.add_column('episodes', justify='right')
-    table.add_column('SR (Wilson)', justify='right')
-    if has_cost:
-        table.add_column('CC upstream', justify='right')
-        table.add_column('CC cleaned', justify='right')
-    for row in rows:
-        score = row.score
-        cells = [row.label, str(score.episodes), f'{_percent(score.rate)} {_span(score.wilson)}']
-        if has_cost:
-            cells += [_cost(score.cost_upstream), _cost(score.cost)]
-        table.add_row(*cells, style='' if row.task else 'bold')
+    numbers = ['n', 'SR, Wilson', *(['CC upstream', 'CC cleaned'] if has_cost else [])]
+    lines = [_cells(row)[: len(numbers)] for row in rows]
+    costs = ' and cumulative cost (CC)' if has_cost else ''
+    table = Table(title=f'success rate (SR) [%]{costs}, 95 % intervals', title_justify='left')
+    widths = [max(map(len, column)) for column in zip(numbers, *lines, strict=True)]
+    room = width - sum(widths) - 3 * (len(widths) + 1) - 1
+    table.add_column(
+        'suite, level, task', no_wrap=True, overflow='ellipsis', max_width=max(20, room)
+    )
+    for name in numbers:
+        table.add_column(name, justify='right', no_wrap=True)
+    for row, line in zip(rows, lines, strict=True):
+        table.add_row(_label(row), *map(escape, line), style='' if row.task else 'bold')
     return table
+
+
+def _cells(row: ScoreRow) -> list[str]:
+    score = row.score
+    span = _span(100.0 * score.wilson.low, 100.0 * score.wilson.high)
+    rate = f'{100.0 * score.rate:.0f} {span}'
+    return [str(score.episodes), rate, _cost(score.cost_upstream), _cost(score.cost)]
 
 
 def summary_table(report: RunReport) -> Table:
@@ -78,12 +89,20 @@ def _percent(rate: float | None) -> str:
     return '-' if rate is None else f'{100.0 * rate:.1f} %'
 
 
-def _span(interval: Interval) -> str:
-    return rf'\[{100.0 * interval.low:.0f}, {100.0 * interval.high:.0f}]'
+def _label(row: ScoreRow) -> str:
+    """Return the task, set in below its level, or what a group is."""
+    if row.task:
+        return f'  {row.task.replace("_", " ")}'
+    suite = TaskName(row.environment, row.suite, row.level).short_suite or 'all'
+    return suite if row.level is None else f'{suite} L{row.level}'
+
+
+def _span(low: float, high: float) -> str:
+    return f'[{low:.0f}, {high:.0f}]'
 
 
 def _cost(cost: MeanCost | None) -> str:
-    return '-' if cost is None else rf'{cost.mean:.1f} \[{cost.low:.1f}, {cost.high:.1f}]'
+    return '-' if cost is None else f'{cost.mean:.1f} {_span(cost.low, cost.high)}'
 
 
 def _interval(interval: Interval | None) -> str:

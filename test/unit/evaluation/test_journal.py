@@ -144,3 +144,11 @@ def test_weights_that_were_trained_anew_are_other_settings(tmp_path: Path) -> No
     after = run_settings(request(**{'world_model.weights': str(weights)}))
     (difference,) = differences(before, after)
     assert difference.startswith('files.world_model.weights: 1 bytes')
+
+
+def test_variables_of_the_environment_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = run_settings(request())
+    monkeypatch.setenv('WM_PLANNER_TABLETOP_CAMERA', 'side')
+    monkeypatch.setenv('WM_PLANNER_ARENA_CAMERA', 'another environment')
+    (difference,) = differences(before, run_settings(request()))
+    assert difference == 'environment.WM_PLANNER_TABLETOP_CAMERA: None, now side'
