@@ -33,7 +33,14 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={
-        PACKAGE: ['py.typed', 'models/*/*.safetensors', 'models/*/*.json', 'models/*/*.md']
+        PACKAGE: [
+            'py.typed',
+            'models/*/*.safetensors',
+            'models/*/*.json',
+            'models/*/*.md',
+            'evaluation/*.json',
+            'evaluation/*.html.j2',
+        ]
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
@@ -47,6 +54,7 @@ setup(
     ],
     entry_points={'console_scripts': [f'{PACKAGE} = {PACKAGE}.tools.cli:main']},
     install_requires=[
+        'jinja2>=3.1',
         'matplotlib>=3.8',
         'mcap>=1.2',
         'numpy>=1.24,<3',
@@ -61,17 +69,26 @@ setup(
     extras_require={
         # The simulator's engine; the package itself is sim/ (wm_planner_sim).
         'sim': ['mujoco==3.9.0'],
+        # Episodes of an evaluation spread over processes and machines.
+        'ray': ['ray>=2.9'],
+        # Clients of policy servers, and the vla-eval server of this package's own planner.
+        'policies': ['msgpack>=1', 'pyzmq>=25', 'websockets>=15'],
         # Formatters and checkers are pinned: another version may judge the same code differently.
         'dev': [
             'codespell==2.4.3',
             'hypothesis>=6.100',
             'import-linter>=2.5,<3',
+            'json-numpy>=2',
             'mcap-ros2-support>=0.5',
+            'msgpack>=1',
             'mypy==2.4.1',
             'pytest>=8',
+            'pyzmq>=25',
+            "ray>=2.9; python_version < '3.14'",
             'rosbags>=0.10',
             'ruff==0.17.6',
             'types-pyyaml>=6',
+            'websockets>=15',
         ],
     },
     zip_safe=False,

@@ -13,10 +13,12 @@ from wm_planner.factory import resolve_planning_config
 from wm_planner.models.vjepa2_ac import VJepa2AcConfig
 from wm_planner.planning.presets import PRESETS
 from wm_planner.planning.registry import OPTIMIZERS
+from wm_planner.policies.registry import POLICIES
 from wm_planner.ros.bag import BagConfig
 from wm_planner.ros.parameters import parameter_table
 from wm_planner.ros.planner_config import PlannerNodeConfig, default_parameters
 from wm_planner.ros.recorder_node import RecorderConfig
+from wm_planner_sim.arena_config import ArenaConfig
 from wm_planner_sim.bridge_types import BridgeConfig
 from wm_planner_sim.tabletop import TabletopConfig
 
@@ -35,6 +37,8 @@ _PRESETS_INTRODUCTION = """\
 `preset:=NAME` with `wm_planner up`, `--preset NAME` with `wm_planner evaluate`. A preset changes
 the defaults of the planning parameters, whatever the world model; what is not listed stays.
 """
+
+_ON_SERVERS = ('openpi', 'openvla', 'gr00t', 'dreamzero')
 
 _GROUPS = {
     '': 'Its own, and those of control.',
@@ -57,12 +61,16 @@ def render() -> str:
             parts.append(f'With `planner:={name}`.\n\n{parameter_table(config, name)}')
     parts.append('With `model:=vjepa2_ac`.\n')
     parts.append(parameter_table(VJepa2AcConfig(), 'world_model'))
+    for name in _ON_SERVERS:
+        table = parameter_table(POLICIES.get(name).config_class(), 'planning')
+        parts.append(f'With `planner:={name}`, in place of all the groups of planning.\n\n{table}')
     parts.append(_presets())
     parts.append(f'## Recorder node `recorder`\n\n{parameter_table(RecorderConfig())}')
     parts.append(f'The bag.\n\n{parameter_table(BagConfig())}')
     parts.append('## Simulator bridge `sim_bridge`\n')
     parts.append(parameter_table(BridgeConfig()))
-    parts.append(f'The simulation itself.\n\n{parameter_table(TabletopConfig())}')
+    parts.append(f'The tabletop itself.\n\n{parameter_table(TabletopConfig())}')
+    parts.append(f'With `environment:=arena`, instead.\n\n{parameter_table(ArenaConfig())}')
     return '\n'.join(parts)
 
 

@@ -14,7 +14,7 @@ PACKAGE = 'wm_planner_sim'
 setup(
     name=PACKAGE,
     version='0.1.0',
-    description='Simulators that drive wm_planner: a MuJoCo tabletop with a Franka Panda',
+    description='Simulators that drive wm_planner: a MuJoCo tabletop and VLA-Arena',
     author='The wm_planner Authors',
     license='Apache-2.0',
     python_requires='>=3.10',
@@ -36,9 +36,29 @@ setup(
         (f'lib/{PACKAGE}', glob('scripts/*')),
     ],
     entry_points={
-        'wm_planner.environments': [f'tabletop = {PACKAGE}.suites:TabletopEnvironment'],
+        'wm_planner.environments': [
+            f'tabletop = {PACKAGE}.suites:TabletopEnvironment',
+            f'arena = {PACKAGE}.arena:ArenaEnvironment',
+        ],
+        'wm_planner.policies': [f'oracle = {PACKAGE}.oracle_policy:ORACLE'],
         'wm_planner.collectors': [f'tabletop = {PACKAGE}.collect:TabletopCollector'],
     },
     install_requires=['mujoco==3.9.0', 'numpy>=1.24,<3'],
+    extras_require={
+        # What VLA-Arena's scene engine imports. The engine itself (arena_engine.txt) declares far
+        # more, torch, tensorflow and an older numpy among it, and is installed without that.
+        'arena': [
+            'cloudpickle>=2',
+            'easydict>=1.10',
+            'future>=0.18',
+            'gym==0.26.2',
+            'matplotlib>=3.8',
+            'numba>=0.61',
+            'opencv-python-headless>=4.8',
+            'PyOpenGL>=3.1',
+            'scipy>=1.11',
+            'termcolor>=2',
+        ],
+    },
     zip_safe=False,
 )

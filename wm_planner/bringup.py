@@ -106,6 +106,7 @@ class NodeStart:
 class Profile:
     """A set of nodes that run together, the arguments it takes and the environment it needs.
 
+    ``implied`` maps an argument as given, ``name:=value``, to defaults of others that go with it.
     ``environment`` gives variables that are set where the caller has not set them.
     """
 
@@ -113,6 +114,7 @@ class Profile:
     description: str
     nodes: tuple[NodeSpec, ...]
     arguments: tuple[Argument, ...]
+    implied: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     environment_files: Mapping[str, str] = field(default_factory=dict)  # values: shipped files
 
@@ -155,7 +157,10 @@ class Profile:
         for name in values:
             if name not in known:
                 raise UnknownNameError.among(f'argument of profile {self.name}', name, known)
-        texts = {name: values.get(name, argument.default) for name, argument in known.items()}
+        defaults = {name: argument.default for name, argument in known.items()}
+        for name, value in values.items():
+            defaults.update(self.implied.get(f'{name}:={value}', {}))
+        texts = {name: values.get(name, default) for name, default in defaults.items()}
         settled = {name: known[name].parse(text) for name, text in texts.items() if text != ''}
         if 'robot' in settled:  # fail here, with the valid names, rather than inside a child
             robot_profile_file(str(settled['robot']))
@@ -235,6 +240,9 @@ _SIM_BRIDGE = NodeSpec(
         'image_height': 'image_height',
         'realtime_factor': 'realtime_factor',
         'seed': 'seed',
+        'environment': 'environment',
+        'asset_root': 'asset_root',
+        'camera': 'camera',
     },
 )
 _CHECKED_FIELDS = MappingProxyType({'ROS_PYTHON_CHECK_FIELDS': '1'})
@@ -250,7 +258,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         for entry in (
             Profile(
                 name='sim',
-                description='The simulated tabletop and the planner, on this machine only.',
+                description='A simulation and the planner, on this machine only.',
                 nodes=(
                     _SIM_BRIDGE,
                     _on_simulated_time(_PLANNER_NODE),
@@ -265,6 +273,13 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                     _DEVICE,
                     _PLANNER,
                     _PRESET,
+                    Argument(
+                        name='environment',
+                        description='what is simulated (default: tabletop)',
+                        choices=('tabletop', 'arena'),
+                    ),
+                    Argument(name='asset_root', description='arena: folder with its tasks'),
+                    Argument(name='camera', description="arena: the planner's camera"),
                     Argument(name='image_width', kind=int, description='camera image width [px]'),
                     Argument(name='image_height', kind=int, description='camera image height [px]'),
                     Argument(
@@ -277,6 +292,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                     _BAG_DIR,
                     _NAMESPACE,
                 ),
+                implied={'environment:=arena': {'robot': 'panda_arena'}},
                 # Nothing leaves the machine, and whole camera frames fit the shared memory.
                 environment={**_CHECKED_FIELDS, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'},
                 environment_files={

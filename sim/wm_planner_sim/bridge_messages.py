@@ -63,6 +63,8 @@ def episode_status_message(
     message.time_s = float(status.time_ns - episode.start_ns) / 1e9
     message.success = bool(score.success) if score else False
     message.failed = failure is not None
+    message.cost = float(score.cost) if score else 0.0
+    message.cost_upstream = float(score.cost_upstream) if score else 0.0
     message.distance_m = float(score.distance_m) if score else math.nan
     message.goal_index = int(score.goal_index) if score else 0
     message.goal_count = int(episode.goal_count)

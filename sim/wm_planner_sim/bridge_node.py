@@ -47,6 +47,12 @@ from wm_planner.ros.parameters import NodeParameters
 from wm_planner.ros.spinning import CallbackGuard, run_node
 from wm_planner_msgs.msg import EpisodeStatus
 from wm_planner_msgs.srv import ResetEpisode, StepSimulation
+from wm_planner_sim.bridge_environments import (
+    cameras_of,
+    default_settings,
+    few,
+    make_environment,
+)
 from wm_planner_sim.bridge_messages import (
     camera_info_message,
     clock_message,
@@ -54,12 +60,14 @@ from wm_planner_sim.bridge_messages import (
     fill_reset_response,
     optical_frame,
 )
-from wm_planner_sim.bridge_types import BridgeConfig, JointState, SimStatus
+from wm_planner_sim.bridge_types import (
+    BridgeConfig,
+    JointState,
+    SimStatus,
+)
 from wm_planner_sim.command_inbox import CommandInbox
 from wm_planner_sim.scene import BASE_FRAME
 from wm_planner_sim.sim_thread import SimThread
-from wm_planner_sim.suites import TabletopEnvironment
-from wm_planner_sim.tabletop import TabletopConfig, TabletopSim
 
 T = TypeVar('T')
 CLOCK_TOPIC = '/clock'
@@ -71,7 +79,7 @@ _CLOCK_QOS = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class BridgeNode(Node):
-    """The tabletop behind the topics of a robot driver; implements SimListener.
+    """A simulation behind the topics of a robot driver; implements SimListener.
 
     ``on_*`` run on the simulation thread, everything else on the executor's.
     """
@@ -80,7 +88,7 @@ class BridgeNode(Node):
         super().__init__('sim_bridge', automatically_declare_parameters_from_overrides=True)
         parameters = NodeParameters(self)
         self._config = parameters.declare(BridgeConfig())
-        sim_config = parameters.declare(TabletopConfig())
+        sim_config = parameters.declare(default_settings(self._config.environment))
         parameters.refuse_unknown()
         self._guard = CallbackGuard(lambda text: self.get_logger().error(text))
         self._failure: WmPlannerError | None = None
@@ -90,7 +98,11 @@ class BridgeNode(Node):
         self._make_publishers()
         self._may_publish = threading.Event()
         self._sim = SimThread(
-            self._config, lambda: TabletopEnvironment(TabletopSim(sim_config)), self._inbox, self
+            self._config,
+            lambda: make_environment(sim_config),
+            self._inbox,
+            self,
+            cameras_of(sim_config),
         )
         info = self._sim.start(_START_TIMEOUT_S)
         self._intrinsics = info.intrinsics
@@ -99,10 +111,11 @@ class BridgeNode(Node):
         self._make_inputs()
         factor = self._config.realtime_factor
         self.get_logger().info(
-            f'tabletop runs {f"at {factor:g} x real time" if factor else "as fast as it can"}; '
+            f'{self._config.environment} runs '
+            f'{f"at {factor:g} x real time" if factor else "as fast as it can"}; '
             f'rendering with {info.renderer} at '
             f'{sim_config.image_width}x{sim_config.image_height}; '
-            f'suites: {", ".join(info.suites)}'
+            f'suites: {few(info.suites)}'
         )
 
     @property

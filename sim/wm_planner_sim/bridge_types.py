@@ -11,7 +11,7 @@ from typing import Protocol
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import WmPlannerError
 from wm_planner.core.geometry import Array
-from wm_planner.core.types import EpisodeStart, Image, RobotState
+from wm_planner.core.types import ArmCommand, EpisodeStart, Image, RobotState
 from wm_planner_sim.command_inbox import InboxStatus
 from wm_planner_sim.suites import EpisodeScore
 from wm_planner_sim.tabletop import CameraIntrinsics
@@ -19,8 +19,14 @@ from wm_planner_sim.tabletop import CameraIntrinsics
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeConfig:
-    """Rates (all in simulated time) and rules of the simulation bridge."""
+    """Rates (all in simulated time) and rules of the simulation bridge.
 
+    A rate that the simulation's time step does not allow becomes the nearest that it does.
+    """
+
+    environment: str = parameter(
+        'tabletop', 'what is simulated', choices=('tabletop', 'arena'), read_only=True
+    )
     realtime_factor: float = parameter(
         1.0, 'simulated over wall time; 0 = as fast as possible', low=0.0, high=100.0
     )
@@ -115,6 +121,77 @@ class ResetResult:
 
     episode: Episode
     start: EpisodeStart | None
+
+
+class Simulation(Protocol):
+    """A simulated robot; belongs to the simulation thread. Poses are in the base frame."""
+
+    @property
+    def timestep_s(self) -> float:
+        """Return the finest time that ``advance`` knows [s]."""
+
+    @property
+    def time_ns(self) -> int:
+        """Return simulated time [ns]; strictly rising, resets included."""
+
+    @property
+    def target(self) -> ArmCommand:
+        """Return the target that the arm goes to or holds."""
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Return the camera names."""
+
+    @property
+    def renderer(self) -> str:
+        """Return the OpenGL platform: osmesa, egl or glfw."""
+
+    def reset(self, *, seed: int) -> None:
+        """Go to the home state."""
+
+    def robot_state(self) -> RobotState:
+        """Return tool pose and gripper now."""
+
+    def joint_state(self) -> tuple[tuple[str, ...], Array, Array]:
+        """Return names, positions and velocities of the joints."""
+
+    def set_target(self, command: ArmCommand) -> None:
+        """Take a target, kept until replaced."""
+
+    def hold(self) -> None:
+        """Make where the tool is now the target; the gripper keeps its command."""
+
+    def advance(self, duration_s: float) -> None:
+        """Run physics, rounded to time steps."""
+
+    def render(self, camera: str) -> Image:
+        """Return an upright picture of the present state."""
+
+    def intrinsics(self, camera: str) -> CameraIntrinsics:
+        """Return the intrinsics of a camera."""
+
+
+class SimulationEnvironment(Protocol):
+    """A simulation with episodes."""
+
+    @property
+    def sim(self) -> Simulation:
+        """Return the simulation."""
+
+    def suites(self) -> tuple[str, ...]:
+        """Return the names of the suites."""
+
+    def reset(self, suite: str, *, seed: int, episode: int) -> EpisodeStart:
+        """Start an episode."""
+
+    def begin_goal(self, index: int) -> None:
+        """Say which goal distances belong to."""
+
+    def score(self) -> EpisodeScore:
+        """Return how the episode stands."""
+
+    def close(self) -> None:
+        """Release the simulation."""
 
 
 class SimListener(Protocol):

@@ -10,7 +10,7 @@ targets in and gets calls of a SimListener out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from concurrent.futures import Future
 import logging
@@ -34,16 +34,17 @@ from wm_planner_sim.bridge_types import (
     SimInfo,
     SimListener,
     SimStatus,
+    Simulation,
+    SimulationEnvironment,
 )
 from wm_planner_sim.command_inbox import CommandInbox
 from wm_planner_sim.pacing import Pacer, Schedule
-from wm_planner_sim.suites import TabletopEnvironment
-from wm_planner_sim.tabletop import TabletopSim
 
 _LOG = logging.getLogger(__name__)
 _IDLE_WAIT_S = 0.1
 _MAX_STEP_S = 60.0
-_CAMERAS = ('exterior', 'wrist')
+SAME_CAMERAS: Mapping[str, str] = {'exterior': 'exterior', 'wrist': 'wrist'}
+"""Camera of the simulation for each stream, where they have the same names."""
 T = TypeVar('T')
 
 
@@ -58,10 +59,12 @@ class SimThread:
     def __init__(
         self,
         config: BridgeConfig,
-        make_environment: Callable[[], TabletopEnvironment],
+        make_environment: Callable[[], SimulationEnvironment],
         inbox: CommandInbox,
         listener: SimListener,
+        cameras: Mapping[str, str] = SAME_CAMERAS,
     ) -> None:
+        self._cameras = dict(cameras)
         self._config = config
         self._make_environment = make_environment
         self._inbox = inbox
@@ -73,8 +76,8 @@ class SimThread:
         self._started: Future[SimInfo] = Future()
         self._thread = threading.Thread(target=self._run, name='simulation', daemon=True)
         # From here on the simulation thread's alone:
-        self._env: TabletopEnvironment
-        self._sim: TabletopSim
+        self._env: SimulationEnvironment
+        self._sim: Simulation
         self._schedule: Schedule
         self._last_state_ns = -1
         self._pacer = Pacer(config.realtime_factor)
@@ -182,13 +185,15 @@ class SimThread:
             'status': config.status_rate_hz,
         }
         self._schedule = Schedule(rates, sim.timestep_s)
-        sim.render(sim.cameras[0])  # binds the OpenGL context here, or fails before time runs
+        sim.render(
+            self._cameras['exterior']
+        )  # binds the OpenGL context here, or fails before time runs
         self._pacer.restart(sim.time_ns, time.monotonic_ns())
         return SimInfo(
             renderer=sim.renderer,
             timestep_s=sim.timestep_s,
             suites=self._env.suites(),
-            intrinsics={camera: sim.intrinsics(camera) for camera in sim.cameras},
+            intrinsics={stream: sim.intrinsics(name) for stream, name in self._cameras.items()},
         )
 
     @property
@@ -221,9 +226,10 @@ class SimThread:
         self._listener.on_time(self._sim.time_ns)
         if 'state' in due:
             self._publish_state()
-        for camera in due:
-            if camera in _CAMERAS:
-                self._listener.on_image(camera, self._sim.time_ns, self._sim.render(camera))
+        for stream in due:
+            if stream in self._cameras:
+                picture = self._sim.render(self._cameras[stream])
+                self._listener.on_image(stream, self._sim.time_ns, picture)
         if 'status' in due or 'state' in due:
             self._publish_status(is_due='status' in due)
 

@@ -66,6 +66,8 @@ class EpisodeScore:
     tool_distance_m: float  # tool to the last goal's tool position
     goal_index: int
     goal_count: int
+    cost: float = 0.0  # so far; conditions that the untouched scene meets do not count
+    cost_upstream: float = 0.0  # so far, as the benchmark's own evaluator charges it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import inspect
 import math
 
@@ -11,24 +12,38 @@ import numpy as np
 import pytest
 
 from fakes.planners import FakePlanner, InlineWorker
-from fakes.values import a_goal, an_observation
+from fakes.policy_servers_rigs import KINDS, QUICK, a_seen
+from fakes.values import a_goal
 from wm_planner.control.worker import PlanningWorker
 from wm_planner.core.protocols import Planner
 from wm_planner.core.types import Goal, Observation
-from wm_planner.factory import make_planner, planner_names
+from wm_planner.evaluation.environments import WantsEnvironment
+from wm_planner.factory import PlannerSettings, make_planner, planner_names
 from wm_planner.models.point_mass import PointMassConfig, PointMassRenderer
 
 RENDERER = PointMassRenderer(PointMassConfig())
 
 
 @pytest.fixture(params=planner_names())
-def planner(request: pytest.FixtureRequest) -> Planner:
-    return make_planner(request.param, 'point_mass', device='cpu')
+def planner(request: pytest.FixtureRequest) -> Iterator[Planner]:
+    name = request.param
+    if name not in KINDS:
+        planner = make_planner(name, 'point_mass', device='cpu')
+        if isinstance(planner, WantsEnvironment):
+            pytest.skip(f'{name} acts by the truth of a simulator and has tests of its own')
+        yield planner
+        return
+    kind = KINDS[name]  # a policy on a server
+    with kind.serve(lambda _: kind.put(kind.chunk())) as server:
+        settings = PlannerSettings(planner={**QUICK, 'port': server.port})
+        planner = make_planner(name, 'point_mass', settings, device='cpu')
+        yield planner
+        planner.close()
 
 
 @pytest.fixture
 def observation() -> Observation:
-    return an_observation(5, image=RENDERER.draw([0.4, 0.1, 0.2]))
+    return a_seen(image=RENDERER.draw([0.4, 0.1, 0.2]), image_stamps_ns=(5,))
 
 
 @pytest.fixture

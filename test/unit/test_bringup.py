@@ -117,3 +117,14 @@ def test_only_the_simulation_is_kept_on_this_machine(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv('ROS_AUTOMATIC_DISCOVERY_RANGE', raising=False)
     assert 'ROS_AUTOMATIC_DISCOVERY_RANGE' in profile('sim').missing_environment()
     assert 'ROS_AUTOMATIC_DISCOVERY_RANGE' not in profile('planner').missing_environment()
+
+
+def test_arena_brings_its_robot_unless_another_is_given() -> None:
+    nodes = starts('sim', 'environment:=arena', 'asset_root:=/tmp/root')
+    assert nodes['sim_bridge'].parameters == {'environment': 'arena', 'asset_root': '/tmp/root'}
+    assert nodes['wm_planner'].parameters['robot'] == 'panda_arena'
+    other = starts('sim', 'environment:=arena', 'robot:=panda_sim')
+    assert other['wm_planner'].parameters['robot'] == 'panda_sim'
+    assert starts('sim')['wm_planner'].parameters['robot'] == 'panda_sim'
+    with pytest.raises(InvalidParameterError, match='tabletop, arena'):
+        starts('sim', 'environment:=moon')

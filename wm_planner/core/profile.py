@@ -52,9 +52,9 @@ class RobotProfile:
     max_step_rad: float = parameter(
         0.6, 'largest rotation of one action [rad]', low=0.001, high=3.2
     )
-    max_speed_m_s: float = parameter(0.5, 'speed limit of the target [m/s]', low=0.001, high=2.0)
+    max_speed_m_s: float = parameter(0.5, 'speed limit of the target [m/s]', low=0.001, high=5.0)
     max_rotation_speed_rad_s: float = parameter(
-        2.0, 'rotation speed limit of the target [rad/s]', low=0.001, high=10.0
+        2.0, 'rotation speed limit of the target [rad/s]', low=0.001, high=40.0
     )
     max_gripper_rate_1_s: float = parameter(
         5.0, 'largest change of closedness per second [1/s]', low=0.01, high=100.0

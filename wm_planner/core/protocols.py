@@ -178,6 +178,14 @@ class Planner(Protocol):
 
 
 @runtime_checkable
+class TakesInstruction(Protocol):
+    """A Planner that reads what to do as a sentence, as language-conditioned policies do."""
+
+    def set_instruction(self, text: str) -> None:
+        """Take the instruction of the episode that begins; after ``reset``, before any goal."""
+
+
+@runtime_checkable
 class CommandSink(Protocol):
     """The one way out: a driver, a simulator or a recorder of what would have been sent."""
 

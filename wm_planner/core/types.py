@@ -159,11 +159,19 @@ class Observation:
 
     ``images`` uint8 [T, H, W, 3] RGB, upright; ``image_stamps_ns`` [T] acquisition stamps, strictly
     rising; ``states`` [T].
+
+    ``wrist_image`` uint8 [H', W', 3] RGB, upright, and ``joints_rad`` [J] go with the newest frame;
+    ``base_in_world_m`` [3] is the robot's base in a simulator's own frame, axes parallel. None
+    where the environment has none. Policies read them, world models do not. Whoever joins
+    observations takes those of the newest.
     """
 
     images: Image
     image_stamps_ns: tuple[int, ...]
     states: tuple[RobotState, ...]
+    wrist_image: Image | None = None
+    joints_rad: Array | None = None
+    base_in_world_m: Array | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -182,6 +190,14 @@ class Observation:
             images = images.copy()
             images.flags.writeable = False
             object.__setattr__(self, 'images', images)
+        if self.wrist_image is not None:
+            object.__setattr__(self, 'wrist_image', check_image(self.wrist_image, 'wrist image'))
+        if self.joints_rad is not None:
+            joints = _frozen_vector('joints_rad', self.joints_rad, len(self.joints_rad))
+            object.__setattr__(self, 'joints_rad', joints)
+        if self.base_in_world_m is not None:
+            base = _frozen_vector('base_in_world_m', self.base_in_world_m, 3)
+            object.__setattr__(self, 'base_in_world_m', base)
 
     @property
     def stamp_ns(self) -> int:
@@ -371,7 +387,9 @@ class StepResult:
 
     observation: Observation
     success: bool
-    cost: float = 0.0
+    cost: float = 0.0  # of this step; conditions that the untouched scene meets do not count
+    cost_upstream: float = 0.0  # of this step, as the benchmark's own evaluator charges it
+    is_over: bool = False  # the suite's protocol ends the episode here, e.g. at its first success
     is_failed: bool = False  # the episode cannot succeed any more, with the reason in ``message``
     message: str = ''
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -383,6 +401,8 @@ class EpisodeStart:
 
     ``goals`` are sub-goals in order, the last is final. ``steps_per_goal`` has one entry a goal;
     their sum is the episode's length. ``gripper`` of each goal is carried by the goal itself.
+    ``goal_step_s`` is how long one of those steps takes, None where it is a step of the planner,
+    however long: a benchmark whose episodes last 300 control steps of 50 ms says 0.05.
     """
 
     episode_id: str
@@ -391,3 +411,4 @@ class EpisodeStart:
     steps_per_goal: Sequence[int]
     instruction: str = ''
     metrics: Mapping[str, float] = field(default_factory=dict)
+    goal_step_s: float | None = None

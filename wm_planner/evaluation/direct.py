@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import logging
 import math
+import os
 import time
 
 import numpy as np
@@ -23,16 +24,20 @@ from wm_planner.core.errors import (
 )
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
-from wm_planner.core.protocols import Environment, Planner
-from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Observation, Plan
+from wm_planner.core.protocols import Environment, Planner, TakesInstruction
+from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Observation, Plan, StepResult
 from wm_planner.evaluation.environments import (
     KnowsSubGoals,
     Scored,
     SuiteName,
+    WantsEnvironment,
+    expand_suite,
     open_environment,
 )
+from wm_planner.evaluation.pictures import EpisodeCamera
 from wm_planner.evaluation.records import EpisodeRecord, RunReport
 from wm_planner.evaluation.runner import (
+    EpisodeSpec,
     EvaluationConfig,
     RunRequest,
     Seedable,
@@ -44,6 +49,9 @@ from wm_planner.evaluation.threads import planning_threads
 from wm_planner.factory import make_planner
 
 _logger = logging.getLogger(__name__)
+
+ASSET_ROOT_VARIABLE = 'WM_PLANNER_ASSET_ROOT'
+"""Where environments look for data that no package brings."""
 
 
 class _EpisodeOver(Exception):
@@ -67,7 +75,10 @@ class _Tally:
     plan_ms: list[float] = field(default_factory=list)
     plan_rollouts: list[int] = field(default_factory=list)
     goal_energies: list[float] = field(default_factory=list)
+    energy_curve: list[float] = field(default_factory=list)
+    is_over: bool = False
     cost: float = 0.0
+    cost_upstream: float = 0.0
     clamped: int = 0
     refused: int = 0
     refused_in_a_row: int = 0
@@ -78,53 +89,62 @@ class DirectRunner:
 
     observation -> ``plan`` -> first action as an absolute target from the observed state -> safety
     filter -> one step of the simulator -> observation. The schedule is fixed: each goal gets
-    exactly its ``steps_per_goal`` and nothing stops early, so success means *staying* there. A
-    command that the filter refuses becomes a hold for that step and is counted.
+    exactly its ``steps_per_goal`` and nothing but ``StepResult.is_over``, the suite's own rule,
+    stops early, so elsewhere success means *staying* there. A command that the filter refuses
+    becomes a hold for that step and is counted. Costs are those of the planner's steps: frames
+    taken at rest to fill its context cost nothing.
 
-    A planner that can be seeded gets ``episode_seed`` before each episode. Not thread-safe.
+    A planner that can be seeded gets ``episode_seed`` before each episode, one that takes an
+    instruction gets the episode's. Not thread-safe.
     """
 
     def __init__(
         self,
         *,
         environment: Environment,
-        suite: SuiteName,
         planner: Planner,
         safety: SafetyFilter,
         planner_name: str,
         model_name: str,
         config: EvaluationConfig,
+        save: Sequence[str] = (),
     ) -> None:
         self._environment = environment
-        self._suite = suite
         self._planner = planner
         self._safety = safety
         self._planner_name = planner_name
         self._model_name = model_name
         self._config = config
+        self._camera = EpisodeCamera(save)
+        if isinstance(planner, WantsEnvironment):
+            planner.attach(environment)
 
-    def run(self, *, seed: int, episode: int) -> EpisodeRecord:
+    def run(self, spec: EpisodeSpec) -> EpisodeRecord:
         """Run one episode and return its record; a failing simulator raises its DriverError."""
-        start = self._environment.reset(self._suite.suite, seed=seed, episode=episode)
+        begin = time.monotonic()
+        start = self._environment.reset(spec.suite.suite, seed=spec.seed, episode=spec.episode)
         self._check_unsolved(start)
+        self._camera.begin(start.observation.images[-1], start.goals[-1].image)
         tally = _Tally(observation=start.observation, distance_m=start.metrics.get('distance_m'))
         termination, code, message = 'timeout', 0, ''
         try:
-            self._prepare(start, episode_seed(seed, episode))
+            self._prepare(start, episode_seed(spec.seed, spec.episode))
             self._fill_context(tally)
             for index, goal in enumerate(start.goals):
-                self._pursue(index, goal, start.steps_per_goal[index], tally)
+                self._pursue(index, goal, self._steps(start, index), tally)
+            if tally.is_over and tally.success:
+                termination = 'reached'
         except _EpisodeOver as over:
             tally.success = False
             termination, code, message = over.termination, over.error.code, over.error.message
             _logger.warning('%s: %s', start.episode_id, over)
         return EpisodeRecord(
             episode_id=start.episode_id,
-            suite=str(self._suite),
+            suite=str(spec.suite),
             planner=self._planner_name,
             model=self._model_name,
-            seed=seed,
-            episode=episode,
+            seed=spec.seed,
+            episode=spec.episode,
             success=tally.success,
             start_distance_m=start.metrics.get('distance_m'),
             final_distance_m=tally.distance_m,
@@ -135,10 +155,17 @@ class DirectRunner:
             goal_energies=tuple(tally.goal_energies),
             plan_ms=tuple(tally.plan_ms),
             plan_rollouts=tuple(tally.plan_rollouts),
+            energy_curve=tuple(tally.energy_curve),
             cost=tally.cost,
+            cost_upstream=tally.cost_upstream,
             commands_clamped=tally.clamped,
             commands_refused=tally.refused,
+            wall_s=time.monotonic() - begin,
         )
+
+    def files(self) -> dict[str, bytes]:
+        """Return what was asked to be kept of the last episode's images, as files by name."""
+        return self._camera.files(self._planner.action_spec.step_duration_s)
 
     def _check_unsolved(self, start: EpisodeStart) -> None:
         """Raise SimulatorError for a start that is solved already: it would measure nothing."""
@@ -150,6 +177,14 @@ class DirectRunner:
         if isinstance(self._environment, Scored) and self._environment.score().success:
             raise SimulatorError(f'{start.episode_id} is solved at its start; valid: unsolved.')
 
+    def _steps(self, start: EpisodeStart, index: int) -> int:
+        """Return how many steps of the planner one goal may take; the last is not cut short."""
+        steps = start.steps_per_goal[index]
+        if start.goal_step_s is None:
+            return steps
+        step_s = self._planner.action_spec.step_duration_s
+        return math.ceil(steps * start.goal_step_s / step_s - 1e-6)
+
     def _prepare(self, start: EpisodeStart, seed: int) -> None:
         """Check and encode all goals before the first motion, as the node does."""
         try:
@@ -157,6 +192,8 @@ class DirectRunner:
                 self._planner.seed(seed)
             self._planner.reset()
             self._safety.reset()
+            if isinstance(self._planner, TakesInstruction):
+                self._planner.set_instruction(start.instruction)
             for goal in start.goals:
                 self._planner.prepare_goal(goal)
         except Exception as error:  # whatever a planner raises fails its episode, not the sweep
@@ -164,19 +201,26 @@ class DirectRunner:
 
     def _fill_context(self, tally: _Tally) -> None:
         """Hold until there are as many frames as the planner looks at: none is ever repeated."""
-        while len(tally.observation.states) < self._planner.context_frames:
+        while len(tally.observation.states) < self._planner.context_frames and not tally.is_over:
             self._advance(ArmCommand.hold_at(tally.observation.state), tally)
 
     def _pursue(self, index: int, goal: Goal, steps: int, tally: _Tally) -> None:
-        """Spend exactly ``steps`` on one goal."""
+        """Spend exactly ``steps`` on one goal, unless the episode is over before."""
+        if tally.is_over:
+            return
         if isinstance(self._environment, KnowsSubGoals):
             self._environment.begin_goal(index)
         tally.goal_energies.append(math.nan)
         for _ in range(steps):
             plan = self._plan(goal, tally)
             tally.goal_energies[-1] = plan.goal_energy
-            self._execute(plan, tally)
+            tally.energy_curve.append(plan.goal_energy)
+            result = self._execute(plan, tally)
             tally.steps += 1
+            tally.cost += result.cost
+            tally.cost_upstream += result.cost_upstream
+            if tally.is_over:
+                return
 
     def _plan(self, goal: Goal, tally: _Tally) -> Plan:
         begin_ns = time.perf_counter_ns()
@@ -188,7 +232,7 @@ class DirectRunner:
         tally.plan_rollouts.append(plan.diagnostics.rollouts)
         return plan
 
-    def _execute(self, plan: Plan, tally: _Tally) -> None:
+    def _execute(self, plan: Plan, tally: _Tally) -> StepResult:
         state = tally.observation.state
         wanted = action_to_command(plan.actions[0], plan.action_spec, state, state.stamp_ns)
         verdict = self._safety.apply(wanted, state, state.stamp_ns)
@@ -196,28 +240,30 @@ class DirectRunner:
         tally.executed_steps = int(verdict.command is not None)
         if verdict.command is not None:
             tally.refused_in_a_row = 0
-            self._advance(verdict.command, tally)
-            return
+            return self._advance(verdict.command, tally)
         tally.refused += 1
         tally.refused_in_a_row += 1
         if tally.refused_in_a_row >= self._config.max_refusals:
             error = verdict.error or SafetyError('the safety filter refused without a reason.')
             raise _EpisodeOver('safety_stop', error)
-        self._advance(ArmCommand.hold_at(state), tally)
+        return self._advance(ArmCommand.hold_at(state), tally)
 
-    def _advance(self, command: ArmCommand, tally: _Tally) -> None:
+    def _advance(self, command: ArmCommand, tally: _Tally) -> StepResult:
         result = self._environment.step(command, self._planner.action_spec.step_duration_s)
         tally.observation = _newest(
             tally.observation, result.observation, self._planner.context_frames
         )
         tally.success = result.success and not result.is_failed
         tally.distance_m = result.metrics.get('distance_m')
-        tally.cost += result.cost
+        tally.is_over = result.is_over
+        self._camera.add(result.observation.images[-1])
+        return result
 
 
 def _newest(before: Observation, after: Observation, frames: int) -> Observation:
-    """Return the last ``frames`` frames of two observations that follow each other."""
-    return Observation(
+    """Return the last ``frames`` frames of two observations; the rest is that of the newer."""
+    return replace(
+        after,
         images=np.concatenate([before.images, after.images])[-frames:],
         image_stamps_ns=(before.image_stamps_ns + after.image_stamps_ns)[-frames:],
         states=(before.states + after.states)[-frames:],
@@ -232,12 +278,12 @@ def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
     """
     choice = request.choice
     profile = RobotProfile.from_yaml(robot_profile_file(request.robot))
+    use_asset_root(request.asset_root)
     environment = open_environment(request.suite)
     try:
-        with planning_threads():
+        with planning_threads(request.threads):
             yield DirectRunner(
                 environment=environment,
-                suite=request.suite,
                 planner=make_planner(
                     choice.planner, choice.model, choice.settings(), device=request.device
                 ),
@@ -245,9 +291,16 @@ def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
                 planner_name=choice.planner,
                 model_name=choice.model,
                 config=request.config,
+                save=request.save,
             )
     finally:
         environment.close()
+
+
+def use_asset_root(folder: str) -> None:
+    """Let environments opened from now on in this process find their data in ``folder``."""
+    if folder:
+        os.environ[ASSET_ROOT_VARIABLE] = folder
 
 
 def evaluate_direct(
@@ -268,8 +321,10 @@ def evaluate_direct(
     called with each record as its episode ends.
     """
     values = {'world_model.weights': weights} if weights else {}
+    name = SuiteName.parse_prefix(suite)
     request = RunRequest(
-        suite=SuiteName.parse(suite),
+        suite=name,
+        tasks=expand_suite(name),
         choice=PlannerChoice(planner=planner, model=model, preset=preset, values=values),
         config=EvaluationConfig(episodes=episodes, seed=seed),
         device=device,
@@ -277,7 +332,7 @@ def evaluate_direct(
     records: list[EpisodeRecord] = []
     begin = time.monotonic()
     with open_direct_runner(request) as runner:
-        for record in sweep(runner, request.config):
+        for record in sweep(runner, request.specs()):
             records.append(record)
             if on_episode is not None:
                 on_episode(record)

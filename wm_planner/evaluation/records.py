@@ -16,6 +16,7 @@ import platform
 from typing import Any
 
 from wm_planner import __version__
+from wm_planner.core.errors import InvalidParameterError
 from wm_planner.evaluation.metrics import (
     Interval,
     Times,
@@ -37,6 +38,9 @@ TERMINATIONS = (
 )
 """Why an episode ended, in the order of ReachGoal.action. ``timeout``: all steps were used."""
 
+LOST = ('simulator_failed', 'worker_lost')
+"""Why an episode has no end of its own; it counts as failed, with the reason in ``message``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeRecord:
@@ -52,19 +56,49 @@ class EpisodeRecord:
     start_distance_m: float | None  # what the suite measures, at the start; None where unknown
     final_distance_m: float | None
     steps: int  # actions executed
-    termination: str  # one of TERMINATIONS
+    termination: str  # one of TERMINATIONS or LOST
     error_code: int = 0  # 0 when all went well
     message: str = ''
     goal_energies: tuple[float, ...] = ()  # last energy against each goal tried; NaN without one
     plan_ms: tuple[float, ...] = ()  # wall time of each plan [ms]
     plan_rollouts: tuple[int, ...] = ()  # action sequences that each plan scored
-    cost: float = 0.0
+    energy_curve: tuple[float, ...] = ()  # energy against the goal of the moment, at each plan
+    cost: float = 0.0  # cumulative: the sum over the policy's steps, see StepResult
+    cost_upstream: float = 0.0
     commands_clamped: int = 0
     commands_refused: int = 0
+    wall_s: float = 0.0
+    pictures: Mapping[str, str] = field(default_factory=dict)  # first, last, goal, video: files
+
+    @property
+    def is_lost(self) -> bool:
+        """Return whether the episode could not be run to an end of its own."""
+        return self.termination in LOST
 
     def without_times(self) -> EpisodeRecord:
         """Return the record less its wall times: what a repetition must reproduce."""
-        return dataclasses.replace(self, plan_ms=())
+        return dataclasses.replace(self, plan_ms=(), wall_s=0.0)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EpisodeRecord:
+        """Return the record that ``jsonable`` turned into ``values``; null in a list was NaN.
+
+        Raises InvalidParameterError for values that lack a field; fields of a later version are
+        passed over.
+        """
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        missing = [
+            name
+            for name, f in fields.items()
+            if name not in values
+            and f.default is dataclasses.MISSING
+            and f.default_factory is dataclasses.MISSING
+        ]
+        if missing:
+            raise InvalidParameterError(
+                f'an episode without {", ".join(missing)}; valid: what wm_planner evaluate writes.'
+            )
+        return cls(**{name: _restored(values[name]) for name in fields if name in values})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +189,13 @@ def jsonable(value: Any) -> Any:
     return str(value)
 
 
+def _restored(value: Any) -> Any:
+    """Return a field's value as it was before ``jsonable``."""
+    if isinstance(value, list):
+        return tuple(math.nan if item is None else item for item in value)
+    return value
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` to ``path`` in one go; parent folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +207,7 @@ def write_json(path: Path, value: Any) -> None:
 def installed_versions() -> dict[str, str | None]:
     """Return the versions that a figure depends on; None for what is not installed."""
     found: dict[str, str | None] = {'wm_planner': __version__, 'python': platform.python_version()}
-    for name in ('torch', 'mujoco', 'numpy', 'rclpy'):
+    for name in ('torch', 'mujoco', 'numpy', 'rclpy', 'robosuite', 'vla-arena'):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -8,14 +8,14 @@ or one that drives the live ROS graph. Both leave the same records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from wm_planner.core.config import parameter, validate
-from wm_planner.evaluation.environments import SuiteName
+from wm_planner.evaluation.environments import SuiteName, environment_settings
 from wm_planner.evaluation.records import (
     EpisodeRecord,
     RunReport,
@@ -40,41 +40,70 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EpisodeSpec:
+    """One episode to be run."""
+
+    suite: SuiteName
+    seed: int
+    episode: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRequest:
     """All that was asked for; turns the records there are into a report at any time."""
 
-    suite: SuiteName
+    suite: SuiteName  # as asked for
+    tasks: tuple[SuiteName, ...] = ()  # the suites it stands for; none = itself
     choice: PlannerChoice
     config: EvaluationConfig
     through: str = 'direct'  # direct | ros
     device: str = 'cpu'
     robot: str = 'panda_sim'  # profile whose limits the commands are held to
+    asset_root: str = ''  # folder of the environment's own data; '' = as the environment is set
+    threads: int = 0  # of torch; 0 = all cores but one
+    save: tuple[str, ...] = ()  # of pictures.KINDS: what is kept of the camera images
+
+    def specs(self) -> tuple[EpisodeSpec, ...]:
+        """Return the episodes asked for, task by task."""
+        return tuple(
+            EpisodeSpec(suite=task, seed=self.config.seed, episode=episode)
+            for task in self.tasks or (self.suite,)
+            for episode in range(self.config.episodes)
+        )
 
     def report(self, records: Sequence[EpisodeRecord], *, wall_s: float) -> RunReport:
         """Return the report over ``records``, which may be fewer than were asked for."""
+        variables = environment_settings(self.suite)
         return RunReport(
             suite=str(self.suite),
             planner=self.choice.planner,
             model=self.choice.model,
             seed=self.config.seed,
             through=self.through,
-            episodes_requested=self.config.episodes,
-            episodes=tuple(records),
+            episodes_requested=len(self.tasks or (self.suite,)) * self.config.episodes,
+            episodes=self._in_order(records),
             device=f'{self.device} ({describe_machine()})',
             versions=installed_versions(),
             config={
                 **self.choice.describe(),
                 'evaluation': asdict(self.config),
                 'robot': self.robot,
+                **({'asset_root': self.asset_root} if self.asset_root else {}),
+                **({'environment': variables} if variables else {}),
             },
             wall_s=wall_s,
         )
+
+    def _in_order(self, records: Sequence[EpisodeRecord]) -> tuple[EpisodeRecord, ...]:
+        """Return the records task by task, in whatever order they were finished."""
+        places = {str(task): place for place, task in enumerate(self.tasks or (self.suite,))}
+        return tuple(sorted(records, key=lambda r: (places[r.suite], r.seed, r.episode)))
 
 
 class EpisodeRunner(Protocol):
     """Runs single episodes; one thread."""
 
-    def run(self, *, seed: int, episode: int) -> EpisodeRecord:
+    def run(self, spec: EpisodeSpec) -> EpisodeRecord:
         """Run one episode. What the planner does wrong is in the record; the rest raises."""
 
 
@@ -86,10 +115,10 @@ class Seedable(Protocol):
         """Let all draws from now on, and after every later ``reset``, follow from ``seed``."""
 
 
-def sweep(runner: EpisodeRunner, config: EvaluationConfig) -> Iterator[EpisodeRecord]:
+def sweep(runner: EpisodeRunner, specs: Iterable[EpisodeSpec]) -> Iterator[EpisodeRecord]:
     """Yield the record of each episode as it ends, so that a caller can stop and keep the rest."""
-    for episode in range(config.episodes):
-        yield runner.run(seed=config.seed, episode=episode)
+    for spec in specs:
+        yield runner.run(spec)
 
 
 def episode_seed(seed: int, episode: int) -> int:

@@ -46,11 +46,45 @@ def _noop() -> PolicyEntry:
     return PolicyEntry(PolicyConfig, lambda config, spec: NoopPolicy(spec, seed=config.seed))
 
 
+# Policies on a server act in a spec of their own: what they were trained to command.
+
+
+def _openpi() -> PolicyEntry:
+    from wm_planner.policies.openpi import OpenPiConfig, OpenPiPolicy
+
+    return PolicyEntry(OpenPiConfig, lambda config, spec: OpenPiPolicy(config))
+
+
+def _openvla() -> PolicyEntry:
+    from wm_planner.policies.openvla import OpenVlaConfig, OpenVlaPolicy
+
+    return PolicyEntry(OpenVlaConfig, lambda config, spec: OpenVlaPolicy(config))
+
+
+def _gr00t() -> PolicyEntry:
+    from wm_planner.policies.gr00t import Gr00tConfig, Gr00tPolicy
+
+    return PolicyEntry(Gr00tConfig, lambda config, spec: Gr00tPolicy(config))
+
+
+def _dreamzero() -> PolicyEntry:
+    from wm_planner.policies.dreamzero import DreamZeroConfig, DreamZeroPolicy
+
+    return PolicyEntry(DreamZeroConfig, lambda config, spec: DreamZeroPolicy(config))
+
+
 POLICIES: Registry[PolicyEntry] = Registry(
     'policy',
     group='wm_planner.policies',
     entry_class=PolicyEntry,
-    builtins={'random': _random, 'noop': _noop},
+    builtins={
+        'random': _random,
+        'noop': _noop,
+        'openpi': _openpi,
+        'openvla': _openvla,
+        'gr00t': _gr00t,
+        'dreamzero': _dreamzero,
+    },
 )
 
 

@@ -120,11 +120,17 @@ class PlannerParameters:
         return self._parameters.read(self._node_config)
 
     def buffer_config(self, step_interval_s: float) -> FrameBufferConfig:
-        """Return the frame buffer's parameters, its interval the model's unless one was given."""
+        """Return the frame buffer's parameters, its interval the planner's unless one was given.
+
+        The tolerance shrinks with the interval of a planner of short steps, unless it was given.
+        """
         config = self.node_config().buffer
         if self._parameters.was_given('buffer.step_interval_s'):
             return config
-        return replace(config, step_interval_s=step_interval_s)
+        tolerance_s = config.interval_tolerance_s
+        if not self._parameters.was_given('buffer.interval_tolerance_s'):
+            tolerance_s = min(tolerance_s, 0.4 * step_interval_s)
+        return replace(config, step_interval_s=step_interval_s, interval_tolerance_s=tolerance_s)
 
     def profile(self) -> RobotProfile:
         """Return the robot profile with the values of ``profile.*``."""

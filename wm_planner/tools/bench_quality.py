@@ -96,7 +96,7 @@ def measure_quality(
             config=EvaluationConfig(episodes=episodes, seed=seed),
         )
         with open_direct_runner(request) as runner:
-            records = list(sweep(runner, request.config))
+            records = list(sweep(runner, request.specs()))
         rows.append(_row(budget, request.report(records, wall_s=0.0)))
         on_row(rows[-1])
     for row in rows:

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 import logging
 import math
+import time
 
 from wm_planner.core.errors import InputError, PlanningError, UnknownNameError
 from wm_planner.evaluation.records import TERMINATIONS, EpisodeRecord
-from wm_planner.evaluation.runner import RunRequest
+from wm_planner.evaluation.runner import EpisodeSpec, RunRequest
 from wm_planner.evaluation.settings import PlannerChoice, Value
 from wm_planner.ros.client import EpisodeGoals, ReachResult
 from wm_planner.ros.stamps import stamp_to_ns
 from wm_planner.tools.live_graph import GraphConfig, LiveGraph
-from wm_planner_msgs.msg import EpisodeStatus, PlanDiagnostics, PlannerStatus
+from wm_planner_msgs.msg import PlanDiagnostics, PlannerStatus
 
 BRIDGE_ENVIRONMENT = 'tabletop'
 """The environment that the simulator bridge of profile ``sim`` hosts."""
@@ -40,10 +41,11 @@ class LiveRunner:
         self._plan_rollouts: list[int] = []
         graph.client.on_plan = self._on_plan
 
-    def run(self, *, seed: int, episode: int) -> EpisodeRecord:
+    def run(self, spec: EpisodeSpec) -> EpisodeRecord:
         """Run one episode and return its record. DriverError if a node has died."""
-        graph, suite = self._graph, self._request.suite.suite
-        goals = graph.begin_episode(suite, seed=seed, episode=episode)
+        begin = time.monotonic()
+        graph, seed, episode = self._graph, spec.seed, spec.episode
+        goals = graph.begin_episode(spec.suite.suite, seed=seed, episode=episode)
         start_distance_m = _number_or_none(graph.episode.distance_m)
         before = graph.status
         self._plan_ms, self._plan_rollouts = [], []
@@ -53,7 +55,7 @@ class LiveRunner:
             result = self._reach(goals)
         except (PlanningError, InputError) as raised:
             error = raised
-            _logger.warning('%s/%d/%d: %s', suite, seed, episode, raised)
+            _logger.warning('%s/%d/%d: %s', spec.suite, seed, episode, raised)
         end = graph.wait_for_episode_after(stamp_to_ns(graph.status.header.stamp))
         after = graph.status
         graph.client.enable(False)
@@ -62,8 +64,8 @@ class LiveRunner:
             'timeout',
         )
         return EpisodeRecord(
-            episode_id=f'{self._request.suite}/{seed}/{episode}',
-            suite=str(self._request.suite),
+            episode_id=f'{spec.suite}/{seed}/{episode}',
+            suite=str(spec.suite),
             planner=self._request.choice.planner,
             model=self._request.choice.model,
             seed=seed,
@@ -78,9 +80,11 @@ class LiveRunner:
             goal_energies=result.goal_energies if result else (),
             plan_ms=tuple(self._plan_ms),
             plan_rollouts=tuple(self._plan_rollouts),
-            cost=_cost(end),
+            cost=float(end.cost),
+            cost_upstream=float(end.cost_upstream),
             commands_clamped=_increase(before, after, 'commands_clamped'),
             commands_refused=_increase(before, after, 'commands_refused'),
+            wall_s=time.monotonic() - begin,
         )
 
     def _reach(self, goals: EpisodeGoals) -> ReachResult:
@@ -138,10 +142,6 @@ def _code(result: ReachResult | None) -> int:
 def _message(result: ReachResult | None) -> str:
     """Return why an action ended, less the sentence that says that all steps were used."""
     return '' if result is None or result.error_code == 0 else result.message
-
-
-def _cost(status: EpisodeStatus) -> float:
-    return float(status.cost)
 
 
 def _increase(before: PlannerStatus, after: PlannerStatus, name: str) -> int:

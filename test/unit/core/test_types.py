@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 
 import numpy as np
@@ -142,3 +143,19 @@ def test_not_ready_carries_number_and_sentence() -> None:
     stale = NotReady.stale('old.')
     assert (stale.code, stale.reason) == (202, 'old.')
     assert NotReady.no_data('none.').code == 201
+
+
+def test_observation_may_hold_a_wrist_image_and_joints() -> None:
+    bare = an_observation()
+    assert bare.wrist_image is None and bare.joints_rad is None
+    joints = np.zeros(7)
+    full = replace(bare, wrist_image=an_image(7), joints_rad=joints)
+    joints[0] = 1.0
+    assert full.joints_rad is not None and full.joints_rad[0] == 0.0
+    assert full.wrist_image is not None and not full.wrist_image.flags.writeable
+    with pytest.raises(InvalidImageError, match='wrist image'):
+        replace(bare, wrist_image=np.zeros((32, 32), np.uint8))
+    with pytest.raises(InvalidStateError, match='joints_rad'):
+        replace(bare, joints_rad=[0.0, math.nan])
+    with pytest.raises(InvalidStateError, match='base_in_world_m'):
+        replace(bare, base_in_world_m=[0.0, 1.0])

@@ -20,6 +20,48 @@ def register(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
     monkeypatch.setattr(environments, 'entry_points', lambda group: entries)
 
 
+TASKS = ('obstacles/L0/lemon', 'obstacles/L1/mug', 'obstacles_2/L0/pear', 'reach')
+
+
+@pytest.mark.parametrize(
+    ('text', 'count'),
+    [
+        ('arena', 4),
+        ('arena/', 4),
+        ('arena/obstacles', 2),
+        ('arena/obstacles/L1', 1),
+        ('arena/obstacles/L0/lemon', 1),
+        ('arena/reach', 1),
+    ],
+)
+def test_leading_parts_stand_for_all_suites_below(text: str, count: int) -> None:
+    name = SuiteName.parse_prefix(text)
+    assert str(name) == text.rstrip('/')
+    found = name.expand(TASKS)
+    assert len(found) == count
+    assert all(f'{suite}/'.startswith(f'{name}/') for suite in found)
+
+
+@pytest.mark.parametrize(
+    ('text', 'sentence'),
+    [
+        ('arena/obstacle', "Did you mean 'obstacles'. Valid: obstacles, obstacles_2, reach"),
+        ('arena/obstacles/L2', 'Valid: obstacles/L0, obstacles/L1.'),
+        ('arena/obstacles/L0/lemo', "Did you mean 'obstacles/L0/lemon'"),
+        ('arena/obstacles/L0/lemon/x', 'Valid: obstacles/L0/lemon'),
+    ],
+)
+def test_part_that_does_not_fit_is_named_with_its_siblings(text: str, sentence: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        SuiteName.parse_prefix(text).expand(TASKS)
+    assert sentence.replace("s'. ", "s'? ") in caught.value.message
+
+
+def test_environment_without_suites_says_where_they_would_come_from() -> None:
+    with pytest.raises(MissingAssetError, match='--asset-root DIR'):
+        SuiteName.parse_prefix('arena').expand(())
+
+
 def test_suite_name_has_an_environment_and_a_suite() -> None:
     name = SuiteName.parse('tabletop/push_far')
     assert (name.environment, name.suite, str(name)) == (

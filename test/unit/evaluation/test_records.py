@@ -33,9 +33,13 @@ EPISODE_KEYS = {
     'error_code',
     'message',
     'goal_energies',
+    'energy_curve',
     'plan_ms',
     'plan_rollouts',
     'cost',
+    'cost_upstream',
+    'wall_s',
+    'pictures',
     'commands_clamped',
     'commands_refused',
 }

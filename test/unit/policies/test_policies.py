@@ -63,7 +63,7 @@ def test_policies_claim_no_energy(name) -> None:
 
 
 def test_unknown_policy_and_setting_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match='noop, random'):
+    with pytest.raises(UnknownNameError, match="Did you mean 'noop'.*noop, openpi, .*random"):
         policy('nop')
     with pytest.raises(InvalidParameterError, match='valid: seed'):
         policy('noop', sede=1)

@@ -111,7 +111,8 @@ def test_finished_episodes_are_kept_when_the_run_is_stopped(
 @pytest.mark.parametrize(
     ('suite', 'more', 'sentence'),
     [
-        ('reach', (), 'valid: ENVIRONMENT/SUITE'),
+        ('/', (), 'valid: ENVIRONMENT or ENVIRONMENT/SUITE'),
+        ('lopback', (), "Did you mean 'loopback'"),
         ('loopback/push', (), "unknown suite of loopback 'push'"),
         ('lopback/reach', (), "Did you mean 'loopback'"),
         ('loopback/reach', ('--planner', 'cme'), "Did you mean 'cem'"),

@@ -1,0 +1,97 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge process with an official task of VLA-Arena: the topics and services of the tabletop.
+
+Skipped, with the reason, where the engine or the tasks are absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
+pytest.importorskip('mujoco', reason='mujoco is not installed')
+
+from fakes.arena_root import arena_root  # noqa: E402
+from fakes.bridge_client import BASE, MS, BridgeClient, stamp_ns  # noqa: E402
+from fakes.node_process import NodeProcess  # noqa: E402
+
+MODULE = 'wm_planner_sim.bridge_node'
+SUITE = 'safety_static_obstacles/L1/pick_the_lemon_and_place_it_on_the_bowl_1'
+SIZE_PX = 64
+
+
+@pytest.fixture(scope='module')
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeClient]:
+    parameters = {
+        'environment': 'arena',
+        'asset_root': str(arena_root()),
+        'goal_folder': str(tmp_path_factory.mktemp('goals')),
+        'goals': 'sub_goals',
+        'image_width': SIZE_PX,
+        'image_height': SIZE_PX,
+    }
+    with NodeProcess(MODULE, 'sim_bridge', **parameters) as process:
+        process.wait_for_output('arena runs')
+        made = BridgeClient()
+        yield made
+        made.close()
+        assert process.stop() == 0, process.output
+
+
+def test_episode_comes_with_goals_instruction_and_costs(client: BridgeClient) -> None:
+    response = client.reset(SUITE, seed=1, episode=0)
+    assert response.success, response.message
+    assert len(response.goal_images) == len(response.goal_poses) == 3
+    assert {(i.width, i.height) for i in response.goal_images} == {(SIZE_PX, SIZE_PX)}
+    assert sum(response.steps_per_goal) == 300
+    assert response.instruction == 'pick the lemon and place it on the bowl'
+    client.forget()
+    client.spin_until(lambda: client.newest('status') is not None, 'a status')
+    status = client.newest('status')
+    assert (status.suite, status.goal_count, status.success) == (SUITE, 3, False)
+    assert (status.cost, status.cost_upstream) == (0.0, 0.0)
+
+
+def test_arm_goes_to_a_target_and_time_to_the_clock(client: BridgeClient) -> None:
+    client.pause(False)
+    assert client.reset(SUITE, seed=1, episode=0).success
+    client.pause(True)
+    client.forget()
+    client.step(0.05)
+    client.spin_until(lambda: client.newest('tool') is not None, 'the tool')
+    assert client.newest('tool').header.frame_id == BASE
+    goal = client.tool() + [0.02, 0.03, -0.02]
+    for _ in range(30):
+        client.send((float(goal[0]), float(goal[1]), float(goal[2])))
+        before = stamp_ns(client.newest('tool').header.stamp)
+        client.step(0.05)
+        client.spin_until(
+            lambda before=before: stamp_ns(client.newest('tool').header.stamp) > before, 'a step'
+        )
+    assert np.linalg.norm(client.tool() - goal) < 0.01
+    assert set(np.diff([stamp_ns(m.clock) for m in client.seen['clock']])) <= {50 * MS}
+    client.pause(False)
+
+
+def test_unknown_task_offers_the_nearest_and_changes_nothing(client: BridgeClient) -> None:
+    assert client.reset(SUITE, seed=1, episode=0).success
+    response = client.reset(SUITE.replace('lemon', 'melon'), seed=1, episode=0)
+    assert not response.success and response.error_code == 103
+    assert 'pick_the_lemon_and_place_it_on_the_bowl_1' in response.message
+    client.forget()
+    client.spin_until(lambda: client.newest('status') is not None, 'a status')
+    assert client.newest('status').suite == SUITE
+
+
+def test_asset_root_without_tasks_ends_the_bridge(tmp_path: Path) -> None:
+    arena_root()
+    with NodeProcess(
+        MODULE, 'sim_bridge', environment='arena', asset_root=str(tmp_path)
+    ) as process:
+        assert process.wait() == 1
+        assert '[502]' in process.output and 'lay-out' in process.output

@@ -1,0 +1,58 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The planner node with a policy on a server: it moves the arm, and holds when the server fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
+
+from fakes.planner_harness import QUICK, PlannerHarness, held_still  # noqa: E402
+from fakes.policy_servers import Fail  # noqa: E402
+from fakes.policy_servers_rigs import KINDS  # noqa: E402
+
+PARAMETERS = {
+    name: value
+    for name, value in QUICK.items()
+    if not name.startswith('buffer.interval') and not name.startswith('world_model.step')
+}
+
+
+def test_node_follows_an_openpi_server_and_holds_when_it_fails() -> None:
+    """A step of 0.05 s used to be refused beside the frame buffer's default tolerance."""
+    kind = KINDS['openpi']
+    downwards = np.zeros((10, 7), np.float32)
+    downwards[:, 2] = -0.2
+    is_broken = False
+
+    def answer(request: Any) -> Any:
+        assert request['prompt'] == 'go down'
+        if is_broken:
+            raise Fail('RuntimeError: out of memory')
+        return kind.put(downwards)
+
+    with kind.serve(answer) as server:
+        parameters = {
+            **PARAMETERS,
+            'planner': 'openpi',
+            'planning.port': server.port,
+            'planning.instruction': 'go down',
+            'planning.use_wrist_image': False,
+            'planning.connect_attempts': 1,
+        }
+        with PlannerHarness(parameters) as harness:
+            assert harness.planner.get_parameter('planning.execute_steps').value == 5
+            begin_m = harness.robot.position_m[2]
+            harness.client.enable()
+            harness.client.set_goal_image(harness.goal([0.5, 0.0, 0.3]).image, goal_id='any')
+            harness.wait(lambda: harness.robot.position_m[2] < begin_m - 0.03, 'the arm goes down')
+            assert len(server.requests) >= 1
+            is_broken = True
+            status = harness.wait_for_status(lambda s: s.error_code != 0, 'the error')
+            assert status.error_code == 304
+            assert 'out of memory' in status.message
+            assert held_still(harness) < 0.009

@@ -1,0 +1,100 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Each conversion between robosuite and the package with an example computed by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from wm_planner_sim.conventions import (
+    GRIPPER_CLOSE,
+    GRIPPER_OPEN,
+    base_from_world,
+    closedness_of_fingers,
+    gripper_direction,
+    osc_input,
+    quaternion_of,
+    rotation_between,
+    rotation_vector,
+    upright,
+    world_from_base,
+)
+
+
+def test_upright_flips_rows_and_keeps_columns() -> None:
+    opengl = np.zeros((2, 3, 3), np.uint8)
+    opengl[0, 2] = 255  # bottom right
+    picture = upright(opengl)
+    assert picture[1, 2, 0] == 255 and picture.sum() == 3 * 255
+
+
+@pytest.mark.parametrize(
+    ('fingers', 'closedness'),
+    [((0.04, -0.04), 0.0), ((0.0, 0.0), 1.0), ((0.03, -0.01), 0.5), ((0.0409, -0.0409), 0.0)],
+)
+def test_closedness_of_finger_joints(fingers: tuple[float, float], closedness: float) -> None:
+    assert closedness_of_fingers(fingers) == pytest.approx(closedness)
+
+
+@pytest.mark.parametrize(
+    ('target', 'now', 'before', 'expected'),
+    [
+        (1.0, 0.2, GRIPPER_OPEN, GRIPPER_CLOSE),
+        (0.0, 0.2, GRIPPER_CLOSE, GRIPPER_OPEN),
+        (1.0, 1.0, GRIPPER_OPEN, GRIPPER_CLOSE),
+        (0.0, 0.0, GRIPPER_CLOSE, GRIPPER_OPEN),
+        (0.4, 0.4, GRIPPER_CLOSE, GRIPPER_CLOSE),  # an object stops the fingers: press on
+        (0.4, 0.41, GRIPPER_OPEN, GRIPPER_OPEN),
+    ],
+)
+def test_gripper_direction(target: float, now: float, before: float, expected: float) -> None:
+    assert gripper_direction(target, now, before, deadband=0.03) == expected
+
+
+def test_base_frame_is_the_world_shifted_to_the_robot() -> None:
+    base = [-0.66, 0.0, 0.912]
+    assert base_from_world([-0.21, 0.1, 1.17], base) == pytest.approx([0.45, 0.1, 0.258])
+    assert world_from_base([0.45, 0.1, 0.258], base) == pytest.approx([-0.21, 0.1, 1.17])
+
+
+def test_rotation_vector_of_a_quarter_turn_about_z() -> None:
+    half = math.sqrt(0.5)
+    assert rotation_vector([0.0, 0.0, half, half]) == pytest.approx([0.0, 0.0, math.pi / 2])
+    assert rotation_vector([0.0, 0.0, -half, -half]) == pytest.approx([0.0, 0.0, math.pi / 2])
+    assert rotation_vector([0.0, 0.0, 0.0, 1.0]).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize('vector', [(0.1, -0.2, 0.3), (0.0, 0.0, 0.0), (3.0, 0.0, 0.0)])
+def test_rotation_vector_round_trip(vector: tuple[float, ...]) -> None:
+    assert rotation_vector(quaternion_of(vector)) == pytest.approx(vector)
+
+
+def test_rotation_between_is_left_multiplied() -> None:
+    """A tool pointing down that turns about base z has a vector along base z, not tool z."""
+    down, turned = [1.0, 0.0, 0.0, 0.0], [math.cos(0.2), math.sin(0.2), 0.0, 0.0]
+    assert rotation_between(down, turned) == pytest.approx([0.0, 0.0, 0.4])
+
+
+def test_osc_input_scales_metres_and_radians() -> None:
+    found = osc_input(
+        np.array([0.025, 0.0, -0.05]),
+        np.array([0.0, 0.0, 0.25]),
+        gain=1.0,
+        tolerance_m=0.0,
+        tolerance_rad=0.0,
+    )
+    assert found == pytest.approx([0.5, 0.0, -1.0, 0.0, 0.0, 0.5])
+
+
+def test_osc_input_keeps_direction_and_rests_within_its_tolerance() -> None:
+    found = osc_input(
+        np.array([0.2, 0.1, 0.0]),
+        np.array([0.0, 0.004, 0.0]),
+        gain=2.0,
+        tolerance_m=0.001,
+        tolerance_rad=0.005,
+    )
+    assert found == pytest.approx([1.0, 0.5, 0.0, 0.0, 0.0, 0.0])
