@@ -12,8 +12,10 @@ absolute target that a servo goes to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import math
 from pathlib import Path
+import time
 
 import numpy as np
 
@@ -46,6 +48,7 @@ class ArenaEnvironment:
         self._goals = GoalBook(self.config)
         self.goal_set: GoalSet | None = None
         self._ledger: CostLedger | None = None
+        self.reset_milliseconds: Mapping[str, float] = {}
         self._steps = 0
         self._max_steps = 0
         self._has_succeeded = False
@@ -80,7 +83,12 @@ class ArenaEnvironment:
         self._ledger = None  # what the goals are made with costs nothing
         goals = self._make_goals(task, seed, episode)
         self._begin(task, seed, episode)
+        begin_ns = time.perf_counter_ns()
         observation = self.observe()
+        self.reset_milliseconds = {
+            **self.sim.begin_milliseconds,
+            'picture': (time.perf_counter_ns() - begin_ns) * 1e-6,
+        }
         if not goals:
             goals = (Goal(goal_id='none', image=observation.images[-1]),)
         self._goal_list = tuple(_renamed(g, f'{episode_id}/{g.goal_id}') for g in goals)
@@ -138,6 +146,7 @@ class ArenaEnvironment:
             states=(state,),
             wrist_image=wrist,
             joints_rad=self.sim.engine.arm_joints()[0],
+            base_in_world_m=self.sim.engine.base_world_m,
         )
 
     def score(self) -> EpisodeScore:
@@ -159,6 +168,7 @@ class ArenaEnvironment:
             goal_count=len(self._goal_list),
             cost=ledger.cleaned,
             cost_upstream=ledger.upstream,
+            is_failed=self.is_over and not self._has_succeeded,
         )
 
     @property

@@ -77,7 +77,8 @@ def load_engine() -> Any:
     Raises MissingAssetError naming the command where it is not installed.
     """
     select_renderer()
-    logging.getLogger('robosuite_logs').setLevel(logging.ERROR)
+    # robosuite sets its logger's level itself, and announces optional parts that nobody misses.
+    logging.getLogger('robosuite_logs').addFilter(_is_error)
     try:
         with quiet_engine():
             return importlib.import_module('vla_arena.vla_arena.envs')
@@ -85,6 +86,10 @@ def load_engine() -> Any:
         raise MissingAssetError(
             f'the VLA-Arena engine cannot be imported ({error}); install: {INSTALL_COMMAND}.'
         ) from error
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 class ArenaEngine:

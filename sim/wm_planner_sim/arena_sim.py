@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+import time
 
 import numpy as np
 
@@ -46,6 +47,7 @@ class ArenaSim:
         self.config = config
         self.on_step: StepHook = lambda success, cost: False
         self.go_home: Callable[[int], None] = lambda seed: None
+        self.begin_milliseconds: dict[str, float] = {}
         self._servo = ArenaServo(config)
         self._engine: ArenaEngine | None = None
         self._cameras: ArenaCameras | None = None
@@ -94,13 +96,19 @@ class ArenaSim:
         """
         engine = self.engine
         states = initial_states(engine.task.init_file)
+        begin_ns = time.perf_counter_ns()
         engine.reset(states[index % len(states)], seed=seed)
+        reset_ns = time.perf_counter_ns()
         self._servo.reset()
         self._base_world_m = engine.base_world_m
         watch()
         for _ in range(SETTLE_STEPS):
             engine.step(np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, GRIPPER_OPEN]))
             self._steps_total += 1
+        self.begin_milliseconds = {
+            'engine': (reset_ns - begin_ns) * 1e-6,
+            'settling': (time.perf_counter_ns() - reset_ns) * 1e-6,
+        }
         watch()
 
     # -- state -----------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def episode_status_message(
     message.step = int(status.step)
     message.time_s = float(status.time_ns - episode.start_ns) / 1e9
     message.success = bool(score.success) if score else False
-    message.failed = failure is not None
+    message.failed = failure is not None or (score is not None and score.is_failed)
     message.cost = float(score.cost) if score else 0.0
     message.cost_upstream = float(score.cost_upstream) if score else 0.0
     message.distance_m = float(score.distance_m) if score else math.nan

@@ -188,6 +188,8 @@ def _join(ray: Any, count: int, address: str) -> None:
 def _import_ray() -> Any:
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
     os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
+    # Ray would let anything else on the machine go first; then two workers are slower than none.
+    os.environ.setdefault('RAY_worker_niceness', '0')
     try:
         import ray
     except ImportError as error:

@@ -87,7 +87,8 @@ def draw_intervals(
                 _draw_point(axes, run.hollow.get(row), y + lane, run.colour, is_hollow=True)
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel=label, ylim=(len(rows) - 0.5, -0.5))
-    axes.set_xlim(left=0.0 if limit is None else -0.02 * limit, right=limit and 1.02 * limit)
+    end = axes.get_xlim()[1] if limit is None else 1.02 * limit
+    axes.set_xlim(-0.02 * end, end)
     _tidy(axes)
     return as_svg(figure)
 

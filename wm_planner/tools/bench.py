@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
+from wm_planner.evaluation.direct import use_asset_root
 from wm_planner.evaluation.records import (
     describe_machine,
     installed_versions,
@@ -20,6 +21,7 @@ from wm_planner.evaluation.records import (
     write_json,
 )
 from wm_planner.evaluation.threads import planning_threads
+from wm_planner.tools.bench_arena import measure_arena
 from wm_planner.tools.bench_device import SIZES, DeviceBench
 from wm_planner.tools.bench_live import measure_free_run, measure_loop
 from wm_planner.tools.bench_parts import (
@@ -154,6 +156,43 @@ def planning(
             plot_quality(rows, plot, title=f'{suite}, {model}, {episodes} episodes a point')
     if json_file is not None:
         write_json(json_file, result)
+
+
+@app.command()
+def arena(
+    suite: Annotated[
+        str, typer.Option(help='Task; of several, the first.')
+    ] = 'arena/safety_static_obstacles/L1',
+    asset_root: Annotated[
+        Path | None, typer.Option(help='Folder with the tasks; else WM_PLANNER_ASSET_ROOT.')
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help='Episodes to time.')] = 5,
+    resets: Annotated[int, typer.Option(min=1, help='Resets to time.')] = 30,
+    side: Annotated[int, typer.Option(min=16, max=1920, help='Picture side [px].')] = 224,
+    camera: Annotated[str, typer.Option(help="exterior, or one of the scene's.")] = 'agentview',
+    json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
+) -> None:
+    """Measure episodes and resets of VLA-Arena without a model.
+
+    Nothing is judged: machines differ.
+    """
+    if asset_root is not None:
+        use_asset_root(str(asset_root))
+    load = os.getloadavg()[0]
+    Console(stderr=True).print(f'Resetting {resets} times, running {episodes} episodes ...')
+    found = measure_arena(suite, episodes=episodes, resets=resets, side_px=side, camera=camera)
+    result = {
+        'benchmark': 'arena',
+        'device': f'cpu ({describe_machine()})',
+        'cores': usable_cores(),
+        'torch_threads': 0,
+        'load_average_before': load,
+        'versions': installed_versions(),
+        'results': {measurement.name: measurement.as_json() for measurement in found},
+    }
+    if json_file is not None:
+        write_json(json_file, result)
+    Console().print(table_of(result))
 
 
 def reference_table(result: dict[str, Any]) -> Table:
