@@ -97,6 +97,7 @@ class ArenaEnvironment:
             observation=observation,
             goals=self._goal_list,
             steps_per_goal=_shares(task.max_steps, len(goals)),
+            goal_step_s=CONTROL_STEP_S,  # they are counted in the benchmark's own steps
             instruction=self.sim.engine.instruction,
         )
 

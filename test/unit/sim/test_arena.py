@@ -190,6 +190,7 @@ def test_untouched_mug_counts_as_fallen_upstream_alone(environment: ArenaEnviron
 def test_episode_ends_after_300_control_steps(environment: ArenaEnvironment) -> None:
     start = environment.reset(LEMON, seed=0, episode=0)
     assert sum(start.steps_per_goal) == 300
+    assert start.goal_step_s == 0.05  # else a planner of slower steps spends them all on one goal
     held = ArmCommand.hold_at(start.observation.state)
     for _ in range(4):
         result = environment.step(held, 4.0)
