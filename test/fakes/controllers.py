@@ -86,7 +86,9 @@ class PoseController(Controller):
         super().__init__(node, profile, clock)
         self.target: ArmCommand | None = None
         self.topic = profile.topics.target_pose
-        node.create_subscription(PoseStamped, self.topic, self._receive, QoSProfile(depth=self.depth))
+        node.create_subscription(
+            PoseStamped, self.topic, self._receive, QoSProfile(depth=self.depth)
+        )
 
     def advance(self, seconds: float) -> None:
         """Move toward the target."""
@@ -236,9 +238,7 @@ class ServoTwistController(Controller):
             self.twist[:3] * seconds,
             self.twist[3:] * seconds,
         )
-        self.arm.joints_rad = self.arm.kinematics.inverse(
-            position, quaternion, self.arm.joints_rad
-        )
+        self.arm.joints_rad = self.arm.kinematics.inverse(position, quaternion, self.arm.joints_rad)
 
     def _receive(self, message: TwistStamped) -> None:
         self.received += 1

@@ -23,8 +23,8 @@ from fakes.kinematic_arm import panda_kinematics, panda_profile
 from fakes.planners import FakePlanner, InlineWorker
 from fakes.values import a_goal, a_plan, an_image
 from fakes.waiting import wait_for
-from wm_planner.control.controller import ControllerConfig, ControllerStatus
 from wm_planner.control.controller import Controller as ArmController
+from wm_planner.control.controller import ControllerConfig, ControllerStatus
 from wm_planner.control.executor import ExecutorConfig, PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer, FrameBufferConfig
 from wm_planner.control.safety import SafetyConfig, SafetyFilter

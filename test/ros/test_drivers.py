@@ -14,7 +14,6 @@ rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 from fakes.controllers import CONTROLLERS  # noqa: E402
 from fakes.driver_msgs import use_driver_msgs  # noqa: E402
 from fakes.driver_rig import TICK_S, DriverRig, rig_profile  # noqa: E402
-from wm_planner.control.status import ControllerState, Termination  # noqa: E402
 from wm_planner.ros.sinks import NULL_SINK, SINKS  # noqa: E402
 
 TEN_SECONDS = round(10.0 / TICK_S)

@@ -325,7 +325,10 @@ class ArmKinematics:
                 f'{self._origin} has no speed limit of {self._names[int(np.argmax(speed))]}; '
                 'valid: joint_limits.max_speed_rad_s in the profile.'
             )
-        self._described, self._low, self._high, self._speed = described, low, high, speed
+        self._described = described
+        self._low: Array = low
+        self._high: Array = high
+        self._speed: Array = speed
         # The limits that pink keeps in its programs.
         model.lowerPositionLimit = low[self._to_model]
         model.upperPositionLimit = high[self._to_model]
