@@ -162,6 +162,9 @@ class DriverRig:
             return bool(self.joints_seen and self.poses_seen)
 
         self.wait(is_seen, 'the first state')
+        servo = getattr(self.driver, 'servo', None)
+        if servo is not None:
+            self.wait(lambda: servo.command_type == servo.wanted_type, 'the command type')
         self.settle()
 
     def _command_topics(self) -> list[Any]:
@@ -193,7 +196,7 @@ class DriverRig:
             self.statuses.append(status)
             if status.sent is not None:
                 self.wait(lambda: self.driver.received > received, 'the command')  # noqa: B023
-            self.settle()
+            self.settle(4)
 
     def set_off(self) -> None:
         """Enable motion and pursue a goal that never ends."""

@@ -70,9 +70,7 @@ def test_a_thousand_reachable_poses_are_reached_from_nearby() -> None:
     for pose in reachable_poses(kinematics, POSES, seed=0, margin=0.02):
         start = pose.joints_rad + generator.uniform(-0.05, 0.05, 7)
         joints = kinematics.inverse(pose.position_m, pose.quaternion_xyzw, start)
-        away_mm, turned_deg = residual(
-            kinematics, joints, (pose.position_m, pose.quaternion_xyzw)
-        )
+        away_mm, turned_deg = residual(kinematics, joints, (pose.position_m, pose.quaternion_xyzw))
         assert away_mm <= 1.0 and turned_deg <= 0.5
         assert np.all(joints >= kinematics.low_rad) and np.all(joints <= kinematics.high_rad)
         assert np.abs(joints - start).max() <= 0.9
@@ -83,9 +81,7 @@ def test_pose_in_reach_is_found_in_whatever_posture() -> None:
     for pose in reachable_poses(kinematics, 50, seed=5, margin=0.02):
         joints = kinematics.find(pose.position_m, pose.quaternion_xyzw)
         assert joints is not None
-        away_mm, turned_deg = residual(
-            kinematics, joints, (pose.position_m, pose.quaternion_xyzw)
-        )
+        away_mm, turned_deg = residual(kinematics, joints, (pose.position_m, pose.quaternion_xyzw))
         assert away_mm <= 1.0 and turned_deg <= 0.5
 
 
@@ -111,9 +107,7 @@ def test_pose_only_another_posture_has_is_refused_as_a_jump() -> None:
 
 def test_limits_are_the_narrower_of_profile_and_description_with_the_margin() -> None:
     profile = panda_profile()
-    limits = replace(
-        profile.joint_limits, low_rad=(-1.0,) * 3 + (-9.0,) * 4, margin_rad=0.05
-    )
+    limits = replace(profile.joint_limits, low_rad=(-1.0,) * 3 + (-9.0,) * 4, margin_rad=0.05)
     kinematics = make_kinematics(replace(profile, joint_limits=limits))
     assert np.allclose(kinematics.low_rad[:3], -0.95)
     assert kinematics.low_rad[3] == pytest.approx(-3.0717 + 0.05)

@@ -30,9 +30,8 @@ class ServoPoseSink(PoseSink):
         return super().streams(profile) + ServoLink.streams(profile)
 
     def prepare(self, command: ArmCommand) -> ArmCommand:
-        """Return ``command``; raises SafetyError when Servo has halted since the last."""
-        self._link.keep_switched()
-        self._link.refuse_new_halt()
+        """Return ``command``; raises SafetyError when Servo is not ready or halts."""
+        self._link.check()
         return command
 
     def close(self) -> None:

@@ -90,9 +90,8 @@ class ServoTwistSink(ArmSink):
         return (topic, *ServoLink.streams(profile))
 
     def prepare(self, command: ArmCommand) -> ArmCommand:
-        """Settle the twist; raises SafetyError on a new halt or where the tool was never seen."""
-        self._link.keep_switched()
-        self._link.refuse_new_halt()
+        """Settle the twist; raises SafetyError when Servo is not ready or halts."""
+        self._link.check()
         state = self._context.latest_state()
         if state is None:
             raise StaleCommandError(
