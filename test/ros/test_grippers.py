@@ -91,7 +91,7 @@ def server_for(bench: Bench, kind: str) -> GripperServer:
     node = bench.nodes[1]
     if kind == 'parallel_gripper_command':
         return GripperServer(
-            node, ParallelGripperCommand, NAME, lambda g: g.command.position[0], (0.0, 0.08)
+            node, ParallelGripperCommand, NAME, lambda g: g.command.position[0], (0.0, 0.04)
         )
     widest = 0.04 if kind == 'franka_gripper' else 0.08
     return GripperServer(node, GripperCommand, NAME, lambda g: g.command.position, (0.0, widest))
@@ -102,7 +102,7 @@ def server_for(bench: Bench, kind: str) -> GripperServer:
     [
         ('gripper_command', [0.08, 0.0, 0.06]),  # the width
         ('franka_gripper', [0.04, 0.0, 0.03]),  # half of it
-        ('parallel_gripper_command', [0.08, 0.0, 0.06]),
+        ('parallel_gripper_command', [0.04, 0.0, 0.03]),  # each of two fingers
     ],
 )
 def test_one_goal_for_each_target_in_the_units_of_the_driver(
@@ -178,6 +178,7 @@ def test_franka_grasps_with_force_and_opens_without(bench: Bench) -> None:
         ('crisp', {}, [0.75]),
         ('crisp', {'command_range': (0.9, 0.1)}, [0.7]),
         ('forward', {}, [0.06]),
+        ('forward', {'command_joints': ('a', 'b')}, [0.03, 0.03]),
         ('forward', {'command_range': (0.04, 0.0), 'command_joints': ('a', 'b')}, [0.03, 0.03]),
     ],
 )

@@ -33,6 +33,8 @@ _MAX_NEWTON_STEP_RAD = 0.5
 _POSTURE_COST, _POSTURE_GAIN = 1e-4, 0.002  # at 50 Hz: seconds, so that it is never felt
 _DAMPING = 1e-8
 _RESTARTS = 20
+_MAX_REACH_M = 10.0  # further away nothing has to be computed
+_PROGRESS, _STALLED = 0.95, 5  # steps in a row that bring nothing: the pose is out of reach
 _SAME_POSTURE = 1e-3  # how much the smallest singular value may fall inside the margin
 
 
@@ -190,8 +192,11 @@ class ArmKinematics:
     def _solve(self, target: Any, seed: Array) -> Array | None:
         """Return a solution of the model's joints within limits and tolerances, or None."""
         low, high = self._low[self._to_model], self._high[self._to_model]
+        if np.abs(target.translation).max() > _MAX_REACH_M:
+            return None
         self._frame_task.set_target(target)
         q = seed
+        best, stalled = np.inf, 0
         for _ in range(self._config.max_iterations):
             self._configuration.update(q)
             error = self._frame_task.compute_error(self._configuration)
@@ -200,6 +205,11 @@ class ArmKinematics:
                 and np.linalg.norm(error[3:]) <= self._config.rotation_tolerance_rad
             ):
                 return q
+            size = float(np.linalg.norm(error))
+            stalled = 0 if size < _PROGRESS * best else stalled + 1
+            if stalled >= _STALLED:
+                return None
+            best = min(best, size)
             try:
                 step = pink.solve_ik(
                     self._configuration,

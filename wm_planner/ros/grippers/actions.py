@@ -15,7 +15,12 @@ from sensor_msgs.msg import JointState
 
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock
-from wm_planner.ros.grippers.conversions import command_value, half_width_range, width_range
+from wm_planner.ros.grippers.conversions import (
+    command_value,
+    half_width_range,
+    joint_range,
+    width_range,
+)
 from wm_planner.ros.grippers.settling import Settling
 from wm_planner.ros.optional import require
 
@@ -123,15 +128,15 @@ class FrankaGripper(GripperCommandGripper):
 class ParallelGripperCommandGripper(ActionGripper):
     """control_msgs/action/ParallelGripperCommand: a JointState with the named joints.
 
-    The joints are ``command_joints``, or ``gripper_joint_names``; each is told the same value, the
-    range's share of the opening: the range is that of one joint.
+    The joints are ``command_joints``, or ``gripper_joint_names``; each is told its share of the
+    opening [m] by default, and a ``command_range`` is that of one joint.
     """
 
     def __init__(self, node: Node, profile: RobotProfile, clock: Clock) -> None:
         super().__init__(node, profile, clock)
         self._type = require('control_msgs.action', 'the gripper action').ParallelGripperCommand
         self._joints = self._settings.command_joints or profile.gripper_joint_names
-        self._range = width_range(profile)
+        self._range = joint_range(profile, len(self._joints))
         self._only = self._client(self._type, self._name)
 
     def _goal(self, closedness: float) -> tuple[ActionClient, Any]:

@@ -24,6 +24,11 @@ def width_range(profile: RobotProfile) -> CommandRange:
     return _given(profile) or (profile.gripper_max_width_m, 0.0)
 
 
+def joint_range(profile: RobotProfile, joints: int) -> CommandRange:
+    """Return what each of ``joints`` fingers takes [m]: its share of the width when open."""
+    return _given(profile) or (profile.gripper_max_width_m / max(1, joints), 0.0)
+
+
 def half_width_range(profile: RobotProfile) -> CommandRange:
     """Return what franka_gripper's GripperCommand takes [m]: how far each finger stands out.
 

@@ -11,7 +11,7 @@ from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock
 from wm_planner.ros import qos
 from wm_planner.ros.conversions import closedness_to_message
-from wm_planner.ros.grippers.conversions import command_value, crisp_range, width_range
+from wm_planner.ros.grippers.conversions import command_value, crisp_range, joint_range
 
 
 class NoGripper:
@@ -56,14 +56,14 @@ class ClosednessGripper:
 class ForwardGripper(ClosednessGripper):
     """ros2_control's forward_command_controller: the opening [m] by default.
 
-    One value for each of ``gripper_settings.command_joints``, each the same; one where there are
-    none. That controller drops a message of another length, or one that is not finite.
+    One value for each of ``gripper_settings.command_joints``, each its share; one for all where
+    there are none. That controller drops a message of another length, or that is not finite.
     """
 
     def __init__(self, node: Node, profile: RobotProfile, clock: Clock) -> None:
         super().__init__(node, profile, clock)
-        self._range = width_range(profile)
         self._count = max(1, len(profile.gripper_settings.command_joints))
+        self._range = joint_range(profile, self._count)
 
     def send(self, closedness: float) -> None:
         """Publish the value for each joint."""
