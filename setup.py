@@ -12,6 +12,7 @@ PACKAGE = 'wm_planner'
 # A ROS 2 distribution brings these itself; only a machine without one takes them as wheels.
 ROS_WHEELS = [
     'ros-rclpy[fastrtps]~=9.1.2',
+    'ros-action-msgs~=2.3.0',
     'ros-builtin-interfaces~=2.3.0',
     'ros-diagnostic-msgs~=5.5.1',
     'ros-geometry-msgs~=5.5.1',

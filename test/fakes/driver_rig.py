@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+import itertools
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from wm_planner.ros.ingest import Ingest
 from wm_planner.ros.sinks import commands_joints, make_sink
 
 TICK_S = 0.02
+_numbers = itertools.count()
 WAYPOINTS = np.array(
     [[0.55, 0.12, 0.24], [0.42, 0.15, 0.12], [0.42, -0.15, 0.26], [0.58, -0.10, 0.10]]
 )
@@ -62,8 +64,15 @@ def rig_profile(sink: str, **fields: Any) -> RobotProfile:
     """Return the Panda's profile with another sink; joint sinks read their state from joints."""
     profile = panda_profile()
     is_joints = sink.startswith('joint')
+    # Names of its own for each rig: publishers of the last one may be seen for a moment.
+    prefix = f'/{sink}_{next(_numbers)}'
     topics = replace(
-        Topics(), target_pose=f'/{sink}/target_pose', target_joints=f'/{sink}/target_joints'
+        Topics(),
+        target_pose=f'{prefix}/target_pose',
+        target_joints=f'{prefix}/target_joints',
+        joint_states=f'{prefix}/joint_states',
+        tool_pose=f'{prefix}/tool_pose',
+        servo=f'{prefix}/servo_node',
     )
     values = {'sink': sink, 'topics': topics, 'state_source': 'joints' if is_joints else 'topic'}
     return replace(profile, **{**values, **fields})

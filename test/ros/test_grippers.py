@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+import itertools
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ from wm_planner.core.robot_parts import GripperConfig  # noqa: E402
 from wm_planner.ros import qos  # noqa: E402
 from wm_planner.ros.grippers import GRIPPERS, make_gripper  # noqa: E402
 
-NAME = '/hand/gripper_action'
+_numbers = itertools.count()
 
 
 class Bench:
@@ -41,9 +42,11 @@ class Bench:
             self.executor.add_node(node)
         self.clock = ManualClock()
         self.gripper: Any = None
+        # Its own in each test: what the last one had may be seen for a moment.
+        self.name = f'/hand_{next(_numbers)}/gripper_action'
 
     def make(self, kind: str, **settings: Any) -> Any:
-        self.gripper = make_gripper(self.nodes[0], profile(kind, **settings), self.clock)
+        self.gripper = make_gripper(self.nodes[0], profile(kind, self.name, **settings), self.clock)
         return self.gripper
 
     def spin(self) -> None:
@@ -68,11 +71,11 @@ class Bench:
         rclpy.try_shutdown(context=self.context)
 
 
-def profile(kind: str, **settings: Any) -> RobotProfile:
+def profile(kind: str, name: str, **settings: Any) -> RobotProfile:
     return replace(
         panda_profile(),
         gripper=kind,
-        topics=replace(Topics(), gripper_target=NAME),
+        topics=replace(Topics(), gripper_target=name),
         gripper_settings=GripperConfig(**settings),
     )
 
@@ -91,10 +94,12 @@ def server_for(bench: Bench, kind: str) -> GripperServer:
     node = bench.nodes[1]
     if kind == 'parallel_gripper_command':
         return GripperServer(
-            node, ParallelGripperCommand, NAME, lambda g: g.command.position[0], (0.0, 0.04)
+            node, ParallelGripperCommand, bench.name, lambda g: g.command.position[0], (0.0, 0.04)
         )
     widest = 0.04 if kind == 'franka_gripper' else 0.08
-    return GripperServer(node, GripperCommand, NAME, lambda g: g.command.position, (0.0, widest))
+    return GripperServer(
+        node, GripperCommand, bench.name, lambda g: g.command.position, (0.0, widest)
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,8 +160,8 @@ def test_franka_grasps_with_force_and_opens_without(bench: Bench) -> None:
     from franka_msgs.action import Grasp, Move
 
     node = bench.nodes[1]
-    grasp = GripperServer(node, Grasp, f'{NAME}/grasp', lambda g: g.width, (0.0, 0.08))
-    move = GripperServer(node, Move, f'{NAME}/move', lambda g: g.width, (0.0, 0.08))
+    grasp = GripperServer(node, Grasp, f'{bench.name}/grasp', lambda g: g.width, (0.0, 0.08))
+    move = GripperServer(node, Move, f'{bench.name}/move', lambda g: g.width, (0.0, 0.08))
     gripper = bench.make('franka_grasp', max_effort=30.0, speed_m_s=0.05)
     bench.wait(
         lambda: gripper._move.server_is_ready() and gripper._grasp.server_is_ready(), 'servers'
@@ -187,11 +192,11 @@ def test_topics_carry_the_drivers_numbers_every_tick(
 ) -> None:
     got: list[list[float]] = []
     bench.nodes[1].create_subscription(
-        Float64MultiArray, NAME, lambda m: got.append(list(m.data)), qos.STATUS
+        Float64MultiArray, bench.name, lambda m: got.append(list(m.data)), qos.STATUS
     )
     bench.make(kind, **settings)
-    bench.wait(lambda: bench.nodes[1].count_publishers(NAME), 'discovery')
-    bench.wait(lambda: bench.nodes[0].count_subscribers(NAME), 'discovery')
+    bench.wait(lambda: bench.nodes[1].count_publishers(bench.name), 'discovery')
+    bench.wait(lambda: bench.nodes[0].count_subscribers(bench.name), 'discovery')
     bench.send(0.25, ticks=5)
     bench.wait(lambda: len(got) >= 3, 'messages')
     assert got[-1] == pytest.approx(expected)
@@ -200,7 +205,7 @@ def test_topics_carry_the_drivers_numbers_every_tick(
 def test_arm_without_a_gripper_sends_nothing(bench: Bench) -> None:
     bench.make('none')
     bench.send(1.0)
-    assert bench.nodes[0].count_publishers(NAME) == 0
+    assert bench.nodes[0].count_publishers(bench.name) == 0
 
 
 def test_unknown_gripper_names_the_ones_there_are(bench: Bench) -> None:
