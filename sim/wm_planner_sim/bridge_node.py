@@ -45,7 +45,7 @@ from wm_planner.ros.conversions import (
 from wm_planner.ros.diagnostics import DIAGNOSTICS_TOPIC, Level, diagnostics_message
 from wm_planner.ros.parameters import NodeParameters
 from wm_planner.ros.spinning import CallbackGuard, run_node
-from wm_planner_msgs.msg import EpisodeStatus
+from wm_planner_msgs.msg import EpisodeStatus, PlannerStatus
 from wm_planner_msgs.srv import ResetEpisode, StepSimulation
 from wm_planner_sim.bridge_environments import (
     cameras_of,
@@ -184,6 +184,9 @@ class BridgeNode(Node):
             now_ns=time.monotonic_ns(),
         )
 
+    def _on_planner_status(self, message: PlannerStatus) -> None:
+        self._sim.set_counting(message.state == PlannerStatus.EXECUTING)
+
     def _on_gripper_target(self, message: Float64MultiArray) -> None:
         self._inbox.offer_gripper(message.data, now_ns=time.monotonic_ns())
 
@@ -287,6 +290,12 @@ class BridgeNode(Node):
             (Float64MultiArray, topics.gripper_target, self._on_gripper_target),
         ):
             self.create_subscription(kind, topic, wrap(topic, callback), qos.COMMAND)
+        if self._config.planner_status:
+            self._sim.set_counting(False)
+            guarded = wrap('planner status', self._on_planner_status)
+            self.create_subscription(
+                PlannerStatus, self._config.planner_status, guarded, qos.STATUS
+            )
         services: tuple[tuple[Any, str, Any], ...] = (
             (ResetEpisode, '~/reset_episode', self._on_reset_episode),
             (SetBool, '~/pause', self._on_pause),

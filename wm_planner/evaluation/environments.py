@@ -27,6 +27,15 @@ INSTALL_COMMANDS: Mapping[str, str] = {
 """How to get the environments that this project ships in a package of its own."""
 
 
+ROBOTS: Mapping[str, str] = {'arena': 'panda_arena'}
+"""Robot profile of an environment where it is not that of the tabletop."""
+
+
+def default_robot(environment: str) -> str:
+    """Return the robot profile whose limits commands are held to where nobody says otherwise."""
+    return ROBOTS.get(environment, 'panda_sim')
+
+
 class Score(Protocol):
     """How an episode stands, by the simulator's truth."""
 

@@ -78,6 +78,15 @@ class Ingest:
         """Take a compressed camera frame."""
         self._push_image(message, image_from_compressed(message))
 
+    def on_wrist_image(self, message: ImageMessage) -> None:
+        """Take a frame of the wrist camera."""
+        self._buffer.push_wrist_image(
+            stamp_to_ns(message.header.stamp),
+            image_from_message(message),
+            now_ns=self._now_ns(),
+            monotonic_ns=self._clock.monotonic_ns(),
+        )
+
     def on_joint_states(self, message: JointState) -> None:
         """Take the joints of the arm, and the gripper's unless they have their own topic."""
         profile, topics = self._profile, self._profile.topics
@@ -92,6 +101,9 @@ class Ingest:
         if gripper is not None:
             self._gripper = (stamp_ns, gripper)
         self._joints = JointPositions(stamp_ns=stamp_ns, positions_rad=joints)
+        self._buffer.push_joints(
+            stamp_ns, joints, now_ns=self._now_ns(), monotonic_ns=self._clock.monotonic_ns()
+        )
         self._make_state(stamp_ns)
 
     def on_gripper_joint_states(self, message: JointState) -> None:

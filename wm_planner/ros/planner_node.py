@@ -275,9 +275,12 @@ class PlannerNode(LifecycleNode):
                 ingest.on_gripper_joint_states,
                 qos.STATE,
             ),
+            'wrist_image': (ImageMessage, topics.wrist_image, ingest.on_wrist_image, qos.IMAGE),
         }
-        for name in inputs_of(stack.profile):
+        wrist = ('wrist_image',) if stack.info.wants_wrist_image else ()
+        for name in (*inputs_of(stack.profile), *wrist):
             kind, topic, callback, profile = streams[name]
+            self._monitor.watch(name)
             guarded = self._guard.wrap(name, callback)
             self._streams.append(self.create_subscription(kind, topic, guarded, profile))
 
