@@ -205,7 +205,7 @@ class DriverRig:
             self.statuses.append(status)
             if status.sent is not None:
                 self.wait(lambda: self.driver.received > received, 'the command')  # noqa: B023
-            self.settle(4)
+            self.settle(1)
 
     def set_off(self) -> None:
         """Enable motion and pursue a goal that never ends."""
