@@ -332,7 +332,11 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 description='The planner for a real arm: a dry run unless execute:=true.',
                 nodes=(
                     replace(_PLANNER_NODE, from_negated={'dry_run': 'execute'}),
-                    replace(_RECORDER, only_if='record'),
+                    replace(
+                        _RECORDER,
+                        only_if='record',
+                        from_arguments={**_RECORDER.from_arguments, 'robot': 'robot'},
+                    ),
                 ),
                 arguments=(
                     replace(_ROBOT, is_required=True),

@@ -92,6 +92,8 @@ def test_real_is_a_dry_run_of_a_named_robot() -> None:
     dry = starts('real', 'robot:=franka_fr3_jtc')['wm_planner']
     assert dry.parameters == {'robot': 'franka_fr3_jtc', 'dry_run': True}
     earnest = starts('real', 'robot:=franka_fr3_jtc', 'execute:=true')['wm_planner']
+    recorder = starts('real', 'robot:=franka_fr3_jtc', 'record:=true')['recorder']
+    assert recorder.parameters == {'robot': 'franka_fr3_jtc'}, 'its topics are recorded'
     assert earnest.parameters['dry_run'] is False
     assert 'use_sim_time' not in earnest.parameters
     with pytest.raises(InvalidParameterError, match='profile real needs robot:='):

@@ -49,6 +49,13 @@ class Topics:
         '/robot_description', 'std_msgs/String (latched) with the URDF, where it is needed'
     )
 
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """Return the topics that belong into a bag of this robot; an empty name is no topic."""
+        seen = (self.image, self.wrist_image, self.joint_states, self.gripper_joint_states)
+        told = (self.target_pose, self.target_joints, self.gripper_target)
+        return (*seen, self.tool_pose, *told, self.robot_description)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RobotProfile:

@@ -24,9 +24,7 @@ def test_sink_that_cannot_go_there_ends_the_goals_and_latches_nothing(
     assert rig.sink.calls[-1] == 'hold'
     rig.tick()
     ended = [s for s in rig.statuses if s.termination is not None]
-    assert [(s.termination, s.error_code) for s in ended] == [
-        (Termination.SAFETY_STOP, error.code)
-    ]
+    assert [(s.termination, s.error_code) for s in ended] == [(Termination.SAFETY_STOP, error.code)]
     rig.sink.raises = None
     rig.tick(3)
     assert rig.status.state is ControllerState.HOLDING
