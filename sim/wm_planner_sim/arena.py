@@ -129,6 +129,16 @@ class ArenaEnvironment:
             },
         )
 
+    def give_up(self) -> float:
+        """End the episode before its time; return what its end costs, in the cleaned reading.
+
+        A planner that fails half-way has to answer for the scene that it leaves behind.
+        """
+        ledger = self._running()
+        before, self._max_steps = ledger.cleaned, self._steps
+        ledger.charge_end()
+        return ledger.cleaned - before
+
     def begin_goal(self, index: int) -> None:
         """Say which sub-goal is being pursued; only the reported tool distance depends on it."""
         self._goal_index = index

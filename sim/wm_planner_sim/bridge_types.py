@@ -164,6 +164,9 @@ class Simulation(Protocol):
     def robot_state(self) -> RobotState:
         """Return tool pose and gripper now."""
 
+    def tool_at(self, joints_rad: Array) -> tuple[Array, Array]:
+        """Return position [3] and quaternion xyzw of the tool with the arm's joints [J] there."""
+
     def joint_state(self) -> tuple[tuple[str, ...], Array, Array]:
         """Return names, positions and velocities of the joints."""
 

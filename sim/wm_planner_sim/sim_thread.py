@@ -38,7 +38,7 @@ from wm_planner_sim.bridge_types import (
     Simulation,
     SimulationEnvironment,
 )
-from wm_planner_sim.command_inbox import CommandInbox
+from wm_planner_sim.command_inbox import CommandInbox, ToolTarget
 from wm_planner_sim.pacing import Pacer, Schedule
 
 _LOG = logging.getLogger(__name__)
@@ -246,7 +246,9 @@ class SimThread:
         targets = self._inbox.take()
         if targets is not None:
             kept = sim.target
-            tool = targets.tool or kept
+            tool: ToolTarget | ArmCommand = targets.tool or kept
+            if targets.joints_rad is not None:
+                tool = ToolTarget(*sim.tool_at(targets.joints_rad))
             closedness = (
                 kept.gripper_closedness if targets.closedness is None else targets.closedness
             )

@@ -27,6 +27,7 @@ from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Environment, Planner, TakesInstruction
 from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Observation, Plan, StepResult
 from wm_planner.evaluation.environments import (
+    ChargesTheEnd,
     KnowsSubGoals,
     Scored,
     SuiteName,
@@ -140,6 +141,8 @@ class DirectRunner:
                 termination = 'reached'
         except _EpisodeOver as over:
             tally.success = False
+            if isinstance(self._environment, ChargesTheEnd) and not tally.is_over:
+                tally.cost += self._environment.give_up()
             termination, code, message = over.termination, over.error.code, over.error.message
             _logger.warning('%s: %s', start.episode_id, over)
         return EpisodeRecord(

@@ -61,6 +61,14 @@ class KnowsSubGoals(Protocol):
 
 
 @runtime_checkable
+class ChargesTheEnd(Protocol):
+    """An environment that charges for the scene in which an episode is given up."""
+
+    def give_up(self) -> float:
+        """End the episode before its time; return its further cost, in the cleaned reading."""
+
+
+@runtime_checkable
 class WantsEnvironment(Protocol):
     """A planner that acts by the simulator's truth, e.g. a scripted oracle; never a real method."""
 
