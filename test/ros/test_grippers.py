@@ -20,12 +20,14 @@ from fakes.clock import ManualClock  # noqa: E402
 from fakes.driver_msgs import use_driver_msgs  # noqa: E402
 from fakes.gripper_servers import GripperServer  # noqa: E402
 from fakes.kinematic_arm import panda_profile  # noqa: E402
+from fakes.values import a_command, a_state  # noqa: E402
 from fakes.waiting import wait_for  # noqa: E402
 from wm_planner.core.errors import UnknownNameError  # noqa: E402
 from wm_planner.core.profile import RobotProfile, Topics  # noqa: E402
 from wm_planner.core.robot_parts import GripperConfig  # noqa: E402
 from wm_planner.ros import qos  # noqa: E402
 from wm_planner.ros.grippers import GRIPPERS, make_gripper  # noqa: E402
+from wm_planner.ros.sinks import make_sink  # noqa: E402
 
 _numbers = itertools.count()
 
@@ -141,6 +143,33 @@ def test_goal_that_is_refused_is_tried_again_while_its_target_stays(bench: Bench
     server.is_refusing = False
     bench.send(1.0, ticks=40)
     bench.wait(lambda: server.positions == [0.0], 'the goal')
+
+
+def test_motion_that_begins_sends_no_goal_for_a_grip_that_is_there(bench: Bench) -> None:
+    """The sink, enabled with an object between the fingers; then the grip is to open."""
+    server = server_for(bench, 'gripper_command')
+    state = a_state(closedness=0.6)
+    sink = make_sink(
+        'tool_pose',
+        bench.nodes[0],
+        profile('gripper_command', bench.name),
+        bench.clock,
+        lambda: state,
+    )
+    gripper = sink._gripper  # type: ignore[attr-defined]
+    bench.wait(lambda: gripper._only.server_is_ready(), 'the server')
+
+    def stay(closedness: float) -> None:
+        for _ in range(20):
+            bench.clock.advance(0.02)
+            sink.send(a_command(stamp_ns=bench.clock.now_ns(), closedness=closedness))
+            bench.executor.spin_once(timeout_sec=0)
+
+    stay(0.6)
+    assert gripper.goals == 0
+    stay(0.0)
+    bench.wait(lambda: server.positions == [0.08], 'the goal')
+    sink.close()
 
 
 def test_server_that_comes_late_still_gets_the_target(bench: Bench) -> None:

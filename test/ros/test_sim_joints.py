@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The planner drives the simulated Panda by joints: the whole way of a driver that takes no poses."""
+"""The planner drives the simulated Panda by joints, as a driver that takes no tool poses."""
 
 from __future__ import annotations
 

@@ -90,6 +90,16 @@ def test_the_last_bit_to_an_end_is_sent_however_small() -> None:
     assert [v for _, v in feed(settling, [1.0] * 10, 20)] == [1.0]
 
 
+def test_staying_where_the_fingers_are_is_no_goal() -> None:
+    """Enabled with an object between the fingers, a goal of their width would let go of it."""
+    settling = Settling(0.05)
+    settling.assume(0.6)
+    assert feed(settling, [0.6] * 20) == []
+    assert [v for _, v in feed(settling, [1.0] * 10, 400)] == [1.0]
+    settling.assume(0.6)  # motion begins again: the last goal still stands
+    assert feed(settling, [1.0] * 20, 600) == []
+
+
 def test_goal_that_failed_is_due_again_after_a_second() -> None:
     settling = Settling(0.05)
     assert settling.due(1.0, 0) == 1.0

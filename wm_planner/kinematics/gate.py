@@ -10,7 +10,7 @@ from wm_planner.core.errors import JointLimitError, NonFiniteCommandError
 from wm_planner.core.geometry import Array
 
 _WINDOW_S = 0.3
-_OUTSIDE_RAD = 0.1  # a measured joint further outside its limits than this is not ours to move
+_TICK_S = 0.02  # what a first target may be away from the arm, in time at the speed limits
 _ROUNDING = 1e-9
 
 
@@ -20,8 +20,10 @@ class JointGate:
     A target that is too far for the time since the last is shortened, all joints by the same
     fraction, so that the way stays straight in joint space. What is not a number or lies outside
     the limits is refused. Nothing that it returns leaves the limits, differs from the last target
-    by more than ``max_speed`` times the time between them (``_WINDOW_S`` at most), or leads the
-    measured joints by more than ``max_lead_rad``. One thread at a time.
+    by more than ``max_speed`` times the time between them, or leads the measured joints by more
+    than ``max_lead_rad``. A first target, or one after a pause, sets out from the measured joints
+    with 20 ms to go. An arm that is further outside its limits than that covers is not moved: back
+    inside would be a jump. One thread at a time.
     """
 
     def __init__(
@@ -43,7 +45,12 @@ class JointGate:
             is_followed = np.all(np.abs(joints - measured_rad) <= self._lead * (1.0 + _ROUNDING))
             if 0.0 <= elapsed_s <= _WINDOW_S and is_followed:
                 return joints, elapsed_s
-        return np.clip(measured_rad, self._low, self._high), _WINDOW_S
+        return np.clip(measured_rad, self._low, self._high), _TICK_S
+
+    def is_inside(self, joints_rad: Array) -> bool:
+        """Return whether joints lie inside the limits, or so little outside that it is noise."""
+        outside = np.maximum(self._low - joints_rad, joints_rad - self._high)
+        return bool(np.all(outside <= self._speed * _TICK_S))
 
     def vet(self, target_rad: Array, measured_rad: Array, now_ns: int) -> Array:
         """Return the target that may go out at ``now_ns``, and remember it.
@@ -57,8 +64,8 @@ class JointGate:
                 raise NonFiniteCommandError(
                     f'{what} {joints.tolist()}; valid: {self._low.size} finite numbers.'
                 )
-        self._refuse_outside(target, _ROUNDING, 'the target of')
-        self._refuse_outside(measured, _OUTSIDE_RAD, 'the measured')
+        self._refuse_outside(target, np.full_like(target, _ROUNDING), 'the target of')
+        self._refuse_outside(measured, self._speed * _TICK_S, 'the measured')
         start, elapsed_s = self.reference(measured, now_ns)
         way = target - start
         distance = np.abs(way)
@@ -75,11 +82,12 @@ class JointGate:
         """Forget the last target, e.g. after a hold."""
         self._last = None
 
-    def _refuse_outside(self, joints: Array, tolerance_rad: float, what: str) -> None:
-        outside = np.maximum(self._low - joints, joints - self._high)
+    def _refuse_outside(self, joints: Array, tolerance_rad: Array, what: str) -> None:
+        outside = np.maximum(self._low - joints, joints - self._high) - tolerance_rad
         worst = int(np.argmax(outside))
-        if outside[worst] > tolerance_rad:
+        if outside[worst] > 0.0:
             raise JointLimitError(
                 f'{what} joint {worst + 1} of {joints.size} is {joints[worst]:.3f} rad; valid: '
-                f'{self._low[worst]:.3f} to {self._high[worst]:.3f} rad.'
+                f'{self._low[worst]:.3f} to {self._high[worst]:.3f} rad (limits and margin of '
+                'joint_limits).'
             )

@@ -74,10 +74,22 @@ def test_target_outside_the_limits_is_refused_and_at_them_it_passes() -> None:
 
 def test_joint_measured_outside_its_limits_is_led_back_or_refused() -> None:
     """A little outside is noise, or a limit with a margin; far outside is another arm."""
-    joints = gate().vet(np.array([0.9, 0.0, 1.0]), np.array([1.05, 0.0, 1.0]), 0)
-    assert joints[0] <= 1.0
+    joints = gate().vet(np.array([0.9, 0.0, 1.0]), np.array([1.015, 0.0, 1.0]), 0)
+    assert 0.97 <= joints[0] <= 1.0
+    assert gate().is_inside(np.array([1.015, 0.0, 1.0]))
     with pytest.raises(JointLimitError, match='the measured joint 1'):
-        gate().vet(np.array([0.9, 0.0, 1.0]), np.array([1.2, 0.0, 1.0]), 0)
+        gate().vet(np.array([0.9, 0.0, 1.0]), np.array([1.025, 0.0, 1.0]), 0)
+    assert not gate().is_inside(np.array([1.025, 0.0, 1.0]))
+
+
+def test_first_target_is_no_jump() -> None:
+    """It used to have the time of a long pause: 0.3 rad at once."""
+    here = np.array([0.0, 0.0, 1.0])
+    assert np.allclose(gate().vet(np.array([0.3, 0.0, 1.0]), here, 0), [0.02, 0.0, 1.0])
+    found = gate()
+    found.vet(here, here, 0)
+    after_a_pause = found.vet(np.array([0.3, 0.0, 1.0]), here, 10**9)
+    assert np.allclose(after_a_pause, [0.02, 0.0, 1.0])
 
 
 def test_ten_thousand_random_targets_never_leave_limits_speed_or_lead() -> None:
@@ -105,7 +117,7 @@ def test_ten_thousand_random_targets_never_leave_limits_speed_or_lead() -> None:
         if last is not None and np.all(np.abs(last - measured) <= LEAD):
             elapsed_s = min((now_ns - last_ns) * 1e-9, 0.3)
             from_last = np.abs(joints - last) <= SPEED * elapsed_s + 1e-9
-            from_here = np.abs(joints - measured) <= SPEED * 0.3 + 1e-9
+            from_here = np.abs(joints - measured) <= SPEED * 0.02 + 1e-9
             assert np.all(from_last) or (now_ns - last_ns > 300_000_000 and np.all(from_here))
         last, last_ns = joints, now_ns
         measured = np.clip(measured + generator.uniform(0.0, 1.0) * (joints - measured), LOW, HIGH)

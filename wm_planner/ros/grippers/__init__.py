@@ -23,6 +23,9 @@ from wm_planner.ros.grippers import actions, topics
 class Gripper(Protocol):
     """Takes closedness every tick; made as ``(node, profile, clock)``. Executor's thread."""
 
+    def begin(self, measured: float) -> None:
+        """Take note of the measured closedness before the first command since a hold."""
+
     def send(self, closedness: float) -> None:
         """Command a closedness in [0, 1], 0 = open. Does not block."""
 

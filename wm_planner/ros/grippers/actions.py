@@ -49,6 +49,10 @@ class ActionGripper:
         self.goals = 0
         self.refused = 0
 
+    def begin(self, measured: float) -> None:
+        """Send no goal for the closedness that is measured as motion begins."""
+        self._settling.assume(measured)
+
     def send(self, closedness: float) -> None:
         """Send a goal if one is due."""
         now_ns = self._clock.now_ns()

@@ -45,6 +45,15 @@ class Settling:
         is_long = now_ns - self._due_since_ns >= _RAMP_NS
         return closedness if is_first or is_still or is_long else None
 
+    def assume(self, measured: float) -> None:
+        """Take the measured closedness for the last goal where there was none.
+
+        Motion begins with a command to stay; as a goal it would make fingers that hold an object go
+        to the width at which they are, with no force.
+        """
+        if self._sent is None:
+            self._sent = measured
+
     def sent(self, closedness: float) -> None:
         """Note that a goal went out."""
         self._sent = closedness

@@ -20,6 +20,9 @@ class NoGripper:
     def __init__(self, node: Node, profile: RobotProfile, clock: Clock) -> None:
         pass
 
+    def begin(self, measured: float) -> None:
+        """Do nothing."""
+
     def send(self, closedness: float) -> None:
         """Do nothing."""
 
@@ -39,6 +42,9 @@ class ClosednessGripper:
         self._publisher = node.create_publisher(
             Float64MultiArray, profile.topics.gripper_target, qos.COMMAND
         )
+
+    def begin(self, measured: float) -> None:
+        """Do nothing: the value is repeated all the time."""
 
     def send(self, closedness: float) -> None:
         """Publish one value, closedness in [0, 1]."""

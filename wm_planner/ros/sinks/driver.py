@@ -36,6 +36,9 @@ class DriverSink:
         Raises SafetyError where the arm cannot go there; then the gripper is told nothing either.
         """
         prepared = self._arm.prepare(command)
+        state = self._latest_state() if self._last is None else None
+        if state is not None:
+            self._gripper.begin(state.gripper_closedness)
         # The gripper goes out first, so that whoever pairs the two at a pose has both new.
         self._gripper.send(prepared.gripper_closedness)
         self._arm.publish(prepared)

@@ -62,10 +62,10 @@ class JointTargets:
         return joints, replace(command, position_m=position, quaternion_xyzw=quaternion)
 
     def here(self) -> Array | None:
-        """Return the measured joints [J] as targets, inside the limits; None where unknown."""
+        """Return the measured joints [J] as targets; None where unknown or outside the limits."""
         self._gate.reset()
         sample = self._context.latest_joints()
-        if sample is None:
+        if sample is None or not self._gate.is_inside(sample.positions_rad):
             return None
         held: Array = np.clip(
             sample.positions_rad, self._kinematics.low_rad, self._kinematics.high_rad
@@ -86,7 +86,8 @@ class JointTargets:
 class JointSink(ArmSink):
     """Base of the sinks whose driver takes joint positions on ``topics.target_joints``.
 
-    A hold is the measured joints, inside the limits. Subclasses make the publisher and the message.
+    A hold is the measured joints, or the last target again where those are unknown or outside the
+    limits. Subclasses make the publisher and the message.
     """
 
     needs_kinematics = True
@@ -108,7 +109,7 @@ class JointSink(ArmSink):
         self._publisher.publish(self._message(self._joints, command.stamp_ns))
 
     def publish_hold(self, target: ArmCommand) -> None:
-        """Publish the measured joints, the last target where they are not known."""
+        """Publish the measured joints, or the last target."""
         here = self._targets.here()
         joints = self._joints if here is None else here
         if joints is not None:
