@@ -51,13 +51,20 @@ def measure_kinematics(
     poses: int,
     seed: int,
 ) -> tuple[list[Measurement], int]:
-    """Solve for each pose from a posture near its own; return measurements and how many failed."""
+    """Solve for each pose from a posture near its own, then from none in particular.
+
+    Returns measurements and how many poses were refused from nearby. Raises RobotDescriptionError.
+    """
     kinematics = make_kinematics(profile, description)
     margin = profile.kinematics.singularity_margin
     generator = np.random.default_rng(seed + 1)
     milliseconds, away_mm, turned_deg, refused = [], [], [], 0
+    search_ms, not_found = [], 0
     for pose in reachable_poses(kinematics, poses, seed=seed, margin=margin):
         start = pose.joints_rad + generator.uniform(-NEAR_RAD, NEAR_RAD, pose.joints_rad.size)
+        begin_ns = time.perf_counter_ns()
+        not_found += kinematics.find(pose.position_m, pose.quaternion_xyzw) is None
+        search_ms.append((time.perf_counter_ns() - begin_ns) * 1e-6)
         begin_ns = time.perf_counter_ns()
         try:
             joints = kinematics.inverse(pose.position_m, pose.quaternion_xyzw, start)
@@ -77,5 +84,11 @@ def measure_kinematics(
         Measurement(name='residual_m', what='residual of position', unit='mm', values=away_mm),
         Measurement(
             name='residual_rad', what='residual of rotation', unit='deg', values=turned_deg
+        ),
+        Measurement(
+            name='find',
+            what=f'in whatever posture, from the rest posture on; {not_found} not found',
+            unit='ms',
+            values=search_ms,
         ),
     ], refused
