@@ -72,6 +72,9 @@ class InlineWorker:
         self.resets = 0
         self.busy_ns: int | None = None
         self.is_dead = False
+        self.is_loading = False
+        self.revivals = 0
+        self.start_error: Exception | None = None
         self._outcome: PlanOutcome | None = None
 
     def start(self, timeout_s: float) -> PlannerInfo:
@@ -114,6 +117,11 @@ class InlineWorker:
 
     def is_alive(self) -> bool:
         return not self.is_dead
+
+    def revive(self) -> None:
+        self.revivals += 1
+        self.is_dead = False
+        self.busy_ns = None
 
     def stop(self, timeout_s: float) -> bool:
         return True

@@ -19,10 +19,13 @@ from wm_planner.core.errors import (
     GapError,
     InvalidParameterError,
     StaleDataError,
+    WmPlannerError,
 )
 from wm_planner.core.types import Image, NotReady, Observation, RobotState, check_image
 
 ItemT = TypeVar('ItemT')
+
+_FASTEST = 20  # times real time that no simulation is faster than
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,13 @@ class FrameBufferConfig:
     clock_jump_s: float = parameter(
         0.2, 'backward step of the clock that counts as a jump [s]', low=0.001, high=60.0
     )
+    clock_forward_s: float = parameter(
+        2.0,
+        'forward step of the clock that counts as a jump [s], beyond 20 times the wall time '
+        'between two looks at it: simulated time may be fast',
+        low=0.2,
+        high=3600.0,
+    )
     stream_timeout_s: float = parameter(
         0.75,
         'wall time without an arrival after which a stream is stale even though the ROS clock '
@@ -78,9 +88,12 @@ class _Stream(Generic[ItemT]):
     stamps_ns: list[int] = field(default_factory=list)
     items: list[ItemT] = field(default_factory=list)
     arrival_monotonic_ns: int | None = None
+    doubt: WmPlannerError | None = None  # why what arrived since the newest item is not believed
 
     def insert(self, stamp_ns: int, item: ItemT, *, keep_ns: int) -> None:
         """Put an item in its place; drop duplicates and what is older than ``keep_ns``."""
+        if not self.stamps_ns or stamp_ns > self.stamps_ns[-1]:
+            self.doubt = None
         index = bisect.bisect_left(self.stamps_ns, stamp_ns)
         if index < len(self.stamps_ns) and self.stamps_ns[index] == stamp_ns:
             return
@@ -103,7 +116,7 @@ class _Stream(Generic[ItemT]):
         """Forget all items, and that any arrived."""
         self.stamps_ns.clear()
         self.items.clear()
-        self.arrival_monotonic_ns = None
+        self.arrival_monotonic_ns = self.doubt = None
 
 
 class FrameBuffer:
@@ -112,7 +125,7 @@ class FrameBuffer:
     Late items are put in their place, duplicates dropped, stamps from the future refused. Nothing
     is made up: a frame that is missing, old or without a state of its time is a NotReady that says
     which. When ``now_ns`` goes back by ``clock_jump_s`` (a simulator was restarted, a bag looped)
-    all is forgotten and ``epoch`` grows by one.
+    or forward by ``clock_forward_s`` all is forgotten and ``epoch`` grows by one.
 
     Thread-safe: one lock, held for microseconds; images are not copied under it.
     """
@@ -139,7 +152,7 @@ class FrameBuffer:
 
     @property
     def epoch(self) -> int:
-        """Return how often the clock has jumped back."""
+        """Return how often the clock has jumped."""
         return self._epoch
 
     # -- in --------------------------------------------------------------------------------------
@@ -158,6 +171,21 @@ class FrameBuffer:
         """Add a robot state. Raises FutureStampError or ClockJumpError as ``push_image`` does."""
         with self._lock:
             self._push(self._states, state.stamp_ns, state, now_ns, monotonic_ns)
+
+    def doubt_images(self, error: WmPlannerError) -> None:
+        """Have no frames, for ``error``, until one newer than all so far is pushed."""
+        with self._lock:
+            self._images.doubt = error
+
+    def doubt_states(self, error: WmPlannerError) -> None:
+        """Have no robot states, for ``error``, until one newer than all so far is pushed."""
+        with self._lock:
+            self._states.doubt = error
+
+    def forget_states(self) -> None:
+        """Forget the robot states: the arm is somewhere else."""
+        with self._lock:
+            self._states.clear()
 
     def clear(self) -> None:
         """Forget all frames and states."""
@@ -183,19 +211,25 @@ class FrameBuffer:
         stream.insert(stamp_ns, item, keep_ns=self._keep_ns)
 
     def _watch_clock(self, now_ns: int, monotonic_ns: int) -> ClockJumpError | None:
-        """Clear everything and return the error if the clock went back since the last call."""
+        """Clear everything and return the error if the clock jumped since the last call."""
         last_ns = self._last_now_ns
         if last_ns is not None and monotonic_ns < self._last_monotonic_ns:
             return None  # the caller read its clocks before another thread did and came in later
+        wall_ns = monotonic_ns - self._last_monotonic_ns
         self._last_now_ns, self._last_monotonic_ns = now_ns, monotonic_ns
-        if last_ns is None or last_ns - now_ns < _ns(self._config.clock_jump_s):
+        if not last_ns:  # simulated time stands at 0 before it begins
+            return None
+        ahead_ns = now_ns - last_ns
+        is_back = -ahead_ns >= _ns(self._config.clock_jump_s)
+        may_run_ns = _ns(self._config.clock_forward_s) + _FASTEST * wall_ns
+        if not is_back and ahead_ns <= may_run_ns:
             return None
         self._images.clear()
         self._states.clear()
         self._epoch += 1
         self._jump = ClockJumpError(
-            f'the clock went back by {(last_ns - now_ns) * 1e-9:.3f} s; all frames and states from '
-            'before were dropped.'
+            f'the clock went {"back" if is_back else "forward"} by {abs(ahead_ns) * 1e-9:.3f} s; '
+            'all frames and states from before were dropped.'
         )
         return self._jump
 
@@ -212,6 +246,15 @@ class FrameBuffer:
         """Return the newest robot state, however old."""
         with self._lock:
             return self._states.items[-1] if self._states.items else None
+
+    def state_near(self, stamp_ns: int) -> RobotState | None:
+        """Return the robot state of the time ``stamp_ns``, None where none is near enough."""
+        with self._lock:
+            if not self._states.items:
+                return None
+            state = self._states.items[self._states.nearest(stamp_ns)]
+        is_near = abs(state.stamp_ns - stamp_ns) <= _ns(self._config.max_state_skew_s)
+        return state if is_near else None
 
     def image_age_s(self, now_ns: int) -> float:
         """Return the age of the newest frame [s], NaN when none."""
@@ -275,6 +318,8 @@ class FrameBuffer:
     def _stream_freshness(
         self, stream: _Stream[ItemT], max_age_s: float, now_ns: int, monotonic_ns: int
     ) -> NotReady | None:
+        if stream.doubt is not None:
+            return NotReady(error=stream.doubt)
         if stream.arrival_monotonic_ns is None:
             if self._jump is not None:
                 return NotReady(error=self._jump)

@@ -276,7 +276,7 @@ class GoalLoop:
     def _request_plan(self, now_ns: int, monotonic_ns: int) -> None:
         """Hand the planner an observation that is newer than the last motion."""
         assert self._pursuit is not None, 'called while pursuing'
-        if self._worker.busy_since_ns() is not None:
+        if self._worker.is_loading or self._worker.busy_since_ns() is not None:
             return  # an observation taken now would be old when its turn comes
         found = self._buffer.snapshot(now_ns, monotonic_ns, not_before_ns=self._not_before_ns)
         if isinstance(found, NotReady):

@@ -64,6 +64,12 @@ class SafetyConfig:
         low=0.01,
         high=2.0,
     )
+    overspeed_factor: float = parameter(
+        1.5,
+        'multiple of the speed limits at which the measured speed of the tool stops the arm',
+        low=1.1,
+        high=5.0,
+    )
 
     def __post_init__(self) -> None:
         validate(self)

@@ -5,11 +5,20 @@
 from __future__ import annotations
 
 from geometry_msgs.msg import PoseStamped
+import numpy as np
 from sensor_msgs.msg import CompressedImage, JointState
 from sensor_msgs.msg import Image as ImageMessage
 
 from wm_planner.control.frame_buffer import FrameBuffer, FrameBufferConfig
-from wm_planner.core.errors import FutureStampError, NoDataError, StaleDataError
+from wm_planner.control.guards import SpeedGuard
+from wm_planner.control.plausibility import FrameWatch, PlausibilityConfig, StateWatch
+from wm_planner.core.errors import (
+    DataError,
+    FutureStampError,
+    InvalidStateError,
+    NoDataError,
+    StaleDataError,
+)
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock
 from wm_planner.core.types import Image
@@ -27,19 +36,43 @@ class Ingest:
     """The subscription callbacks of the planner node: check, convert, push, nothing else.
 
     Each raises a WmPlannerError for a message that cannot be used; then nothing reaches the buffer,
-    and what is there grows old. The gripper comes with the joints, the pose with its own topic: a
-    robot state is made at each pose with the newest joints, and none is made while joints are
-    missing, wrong or older than robot states may be. Thread: the executor's.
+    and what is there grows old. Where a message says that the stream cannot be believed at all (a
+    NaN, a jump, degrees, a frozen picture) the buffer is told, so that the arm holds at once. The
+    gripper comes with the joints, the pose with its own topic: a robot state is made at each pose
+    with the newest joints, and none is made while joints are missing, wrong or older than robot
+    states may be. ``speed_guard`` hears how fast the tool moves. Thread: the executor's.
     """
 
     def __init__(
-        self, buffer: FrameBuffer, profile: RobotProfile, clock: Clock, config: FrameBufferConfig
+        self,
+        buffer: FrameBuffer,
+        profile: RobotProfile,
+        clock: Clock,
+        config: FrameBufferConfig,
+        *,
+        plausibility: PlausibilityConfig,
+        speed_guard: SpeedGuard,
     ) -> None:
         self._buffer = buffer
         self._profile = profile
         self._clock = clock
         self._config = config
+        self._speed_guard = speed_guard
         self._joints: tuple[int, float] | None = None  # stamp [ns], closedness
+        self._frames = FrameWatch(plausibility, buffer.state_near)
+        self._states = StateWatch(
+            plausibility,
+            max_speed_m_s=profile.max_speed_m_s,
+            max_rotation_speed_rad_s=profile.max_rotation_speed_rad_s,
+        )
+        self._epoch = buffer.epoch
+
+    def forget(self) -> None:
+        """Forget everything that arrived: the node is no longer active."""
+        self._joints = None
+        self._frames.reset()
+        self._states.reset()
+        self._speed_guard.heard(0.0, 0.0)
 
     def on_image(self, message: ImageMessage) -> None:
         """Take a camera frame."""
@@ -51,7 +84,13 @@ class Ingest:
 
     def on_joint_states(self, message: JointState) -> None:
         """Take the joints; the gripper is read from them."""
-        closedness = closedness_from_joints(message, self._profile)
+        try:
+            closedness = closedness_from_joints(message, self._profile)
+        except InvalidStateError as error:
+            if self._is_whole(message):  # not that of another part of the robot on the same topic
+                self._joints = None
+                self._buffer.doubt_states(error)
+            raise
         now_ns = self._now_ns()
         stamp_ns = stamp_to_ns(message.header.stamp) or now_ns  # some drivers leave it empty
         ahead_s = (stamp_ns - now_ns) * 1e-9
@@ -60,6 +99,13 @@ class Ingest:
                 f'{self._profile.topics.joint_states} is stamped {ahead_s:.3f} s ahead of the '
                 f'clock; valid: at most {self._config.max_future_s:g} s.'
             )
+        self._follow_clock()
+        try:
+            self._look_at_arm(message, stamp_ns)
+        except DataError as error:
+            self._joints = None
+            self._buffer.doubt_states(error)
+            raise
         self._joints = (stamp_ns, closedness)
 
     def on_tool_pose(self, message: PoseStamped) -> None:
@@ -71,7 +117,11 @@ class Ingest:
                 'simulator publishing there.'
             )
         joints_ns, closedness = self._joints
-        state = state_from_message(message, closedness, self._profile)
+        try:
+            state = state_from_message(message, closedness, self._profile)
+        except InvalidStateError as error:
+            self._buffer.doubt_states(error)
+            raise
         now_ns = self._now_ns()
         age_s = abs(now_ns - joints_ns) * 1e-9  # from before a clock jump it may be far ahead
         if age_s > self._config.max_state_age_s:
@@ -79,15 +129,56 @@ class Ingest:
                 f'the newest usable joint state on {topics.joint_states} is {age_s:.2f} s old; '
                 f'valid: at most {self._config.max_state_age_s:g} s.'
             )
+        self._follow_clock()
+        try:
+            is_new_place = self._states.look(state)
+        except DataError as error:
+            self._buffer.doubt_states(error)
+            raise
+        finally:
+            self._speed_guard.heard(*self._states.speeds())
+        if is_new_place:
+            self._buffer.forget_states()
         self._buffer.push_state(state, now_ns=now_ns, monotonic_ns=self._clock.monotonic_ns())
+
+    def _is_whole(self, message: JointState) -> bool:
+        wanted = self._profile.arm_joint_names + self._profile.gripper_joint_names
+        return set(wanted) <= set(message.name)
+
+    def _look_at_arm(self, message: JointState, stamp_ns: int) -> None:
+        names = self._profile.arm_joint_names
+        if not names:
+            return
+        positions = dict(zip(message.name, message.position, strict=True))
+        self._states.look_at_joints(
+            stamp_ns,
+            names,
+            np.array([positions[name] for name in names], np.float64),
+            self._profile.topics.joint_states,
+        )
+
+    def _follow_clock(self) -> None:
+        """Forget what was seen before the clock jumped."""
+        if self._buffer.epoch != self._epoch:
+            self._epoch = self._buffer.epoch
+            self._frames.reset()
+            self._states.reset()
 
     def _push_image(self, message: ImageMessage | CompressedImage, image: Image) -> None:
         if self._profile.camera_frame:
             check_frame(
                 message.header.frame_id, self._profile.camera_frame, self._profile.topics.image
             )
+        self._follow_clock()
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        try:
+            self._frames.look(stamp_ns, image)
+        except DataError as error:
+            if self._frames.is_bad:
+                self._buffer.doubt_images(error)
+            raise
         self._buffer.push_image(
-            stamp_to_ns(message.header.stamp),
+            stamp_ns,
             image,
             now_ns=self._now_ns(),
             monotonic_ns=self._clock.monotonic_ns(),

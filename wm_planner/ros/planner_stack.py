@@ -21,6 +21,8 @@ from wm_planner.core.protocols import Clock, CommandSink, Planner
 from wm_planner.ros.ingest import Ingest
 from wm_planner.ros.planner_config import PlannerParameters
 from wm_planner.ros.sinks import make_sink
+from wm_planner.ros.spinning import CallbackGuard
+from wm_planner.ros.stop_inputs import StopListener
 
 
 class PlannerLoader:
@@ -63,6 +65,12 @@ class PlannerStack:
     worker: PlanningWorker
     controller: Controller
     sink: CommandSink
+    stops: StopListener
+
+    def forget_data(self) -> None:
+        """Forget what has arrived: the node is no longer active."""
+        self.buffer.clear()
+        self.ingest.forget()
 
     def close(self, timeout_s: float) -> bool:
         """Stop planning, then hold as the last thing that goes out.
@@ -70,6 +78,7 @@ class PlannerStack:
         Returns False if the planning thread is still in a plan after ``timeout_s``; even then
         nothing it returns can reach the arm any more.
         """
+        self.stops.close()
         is_stopped = self.worker.stop(timeout_s)
         self.controller.shutdown()
         self.sink.close()
@@ -82,6 +91,7 @@ def build_stack(
     clock: Clock,
     worker: PlanningWorker,
     info: PlannerInfo,
+    callbacks: CallbackGuard,
 ) -> PlannerStack:
     """Put the parts together around a loaded planner."""
     config, profile = parameters.node_config(), parameters.profile()
@@ -90,7 +100,10 @@ def build_stack(
     safety = SafetyFilter(profile, config.safety)
     executor = PlanExecutor(config.executor, safety=safety)
     sink_name = 'null' if config.dry_run else profile.sink
+    before = list(node.publishers)
     sink = make_sink(sink_name, node, profile, clock, buffer.latest_state)
+    commands = [publisher.topic_name for publisher in node.publishers if publisher not in before]
+    stops = StopListener(node, profile, clock, config.safety, callbacks)
     controller = Controller(
         config.controller,
         buffer=buffer,
@@ -99,8 +112,17 @@ def build_stack(
         safety=safety,
         sink=sink,
         goal_tolerance=info.goal_tolerance,
+        guards=stops.guards,
     )
-    ingest = Ingest(buffer, profile, clock, buffer_config)
+    ingest = Ingest(
+        buffer,
+        profile,
+        clock,
+        buffer_config,
+        plausibility=config.plausibility,
+        speed_guard=stops.speed,
+    )
+    stops.listen(controller, commands)
     return PlannerStack(
         profile=profile,
         buffer=buffer,
@@ -108,4 +130,5 @@ def build_stack(
         worker=worker,
         controller=controller,
         sink=sink,
+        stops=stops,
     )
