@@ -77,6 +77,10 @@ class InlineWorker:
         self.start_error: Exception | None = None
         self._outcome: PlanOutcome | None = None
 
+    @property
+    def info(self) -> PlannerInfo:
+        return self.start(0.0)
+
     def start(self, timeout_s: float) -> PlannerInfo:
         planner = self.planner
         return PlannerInfo(

@@ -142,6 +142,7 @@ class Controller:
                 tolerance=self._goal_tolerance if is_own or tolerance is None else tolerance,
                 config=self._config,
                 list_id=self._goal_lists + 1,
+                limits=self._worker.info.uncertainty_limits,
             )
             self._goal_lists += 1
             self._loop.begin(pursuit, now_ns)

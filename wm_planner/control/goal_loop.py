@@ -9,6 +9,7 @@ import logging
 
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
+from wm_planner.control.progress import Signals
 from wm_planner.control.pursuit import Next, Pursuit, PursuitConfig
 from wm_planner.control.status import ALL_IS_WELL, Notice, Termination
 from wm_planner.control.worker import PlanningWorker, PlanOutcome, PlanRequest
@@ -242,7 +243,7 @@ class GoalLoop:
         plan = self._valid_plan(outcome, pursuit)
         if plan is None:
             return
-        following = pursuit.on_plan(plan.goal_energy)
+        following = pursuit.on_plan(Signals.of(plan))
         if following is Next.END:
             self._end_as_pursuit_says(pursuit)
         if following is not Next.EXECUTE:
@@ -308,6 +309,5 @@ class GoalLoop:
         notice = {
             Termination.REACHED: Notice(0, 'the last goal is reached.'),
             Termination.TIMEOUT: Notice(0, 'the steps of the last goal are used up.'),
-            Termination.STALLED: Notice(PlanningError.code, 'the energy no longer falls.'),
-        }[pursuit.termination]
-        self.end(pursuit.termination, notice)
+        }.get(pursuit.termination)
+        self.end(pursuit.termination, notice or Notice.of(pursuit.stall or PlanningError()))

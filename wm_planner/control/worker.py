@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import logging
 import threading
 import time
@@ -18,8 +18,8 @@ from wm_planner.core.errors import (
     PlannerTimeoutError,
     WmPlannerError,
 )
-from wm_planner.core.protocols import Planner
-from wm_planner.core.types import ActionSpec, Goal, Observation, Plan
+from wm_planner.core.protocols import Calibrated, LooksAhead, Planner
+from wm_planner.core.types import ActionSpec, Goal, Observation, Plan, UncertaintyLimits
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class PlannerInfo:
     action_spec: ActionSpec
     context_frames: int
     goal_tolerance: float
+    uncertainty_limits: UncertaintyLimits = field(default_factory=UncertaintyLimits)
 
 
 @runtime_checkable
@@ -167,6 +168,12 @@ class PlanningWorker:
         return self._thread.is_alive()
 
     @property
+    def info(self) -> PlannerInfo:
+        """Return what is known of the planner; only after ``start`` has returned."""
+        assert self._info is not None, 'the planner was loaded'
+        return self._info
+
+    @property
     def is_loading(self) -> bool:
         """Return whether the thread is making the planner, which may take minutes."""
         with self._wake:
@@ -242,6 +249,9 @@ class PlanningWorker:
                 action_spec=planner.action_spec,
                 context_frames=planner.context_frames,
                 goal_tolerance=planner.goal_tolerance,
+                uncertainty_limits=planner.uncertainty_limits
+                if isinstance(planner, Calibrated)
+                else UncertaintyLimits(),
             )
         except Exception as error:  # raised again by start(), on the thread that waits there
             with self._wake:
@@ -305,6 +315,8 @@ class PlanningWorker:
                 with self._wake:
                     if self._life == life:
                         self._outcome = outcome
+                if outcome.plan is not None and isinstance(planner, LooksAhead):
+                    _attempt(planner.look_ahead)  # while the arm moves
         finally:
             with self._wake:
                 if self._life == life:
