@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 import json
 import math
 from pathlib import Path
@@ -188,6 +188,10 @@ def main() -> None:
             runs = episodes(where, suite, count)
             is_good = name in SUITES
             result[name] = {
+                'plans': [
+                    [success, [[goal, *asdict(signals).values()] for goal, signals in heard]]
+                    for success, heard in runs
+                ],
                 'signals': quantiles(runs, only_good=is_good),
                 'stops': stops(runs, limits),
                 'stops_of_good': stops([run for run in runs if run[0]], limits),

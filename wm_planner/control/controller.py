@@ -13,7 +13,7 @@ import threading
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
 from wm_planner.control.goal_loop import Ended, GoalLoop, GoalLoopConfig
-from wm_planner.control.guards import Guard
+from wm_planner.control.guards import Guard, first_trouble
 from wm_planner.control.outlet import Outlet
 from wm_planner.control.pursuit import Pursuit
 from wm_planner.control.safety import SafetyFilter
@@ -27,11 +27,11 @@ from wm_planner.control.status import (
 from wm_planner.control.worker import PlanningWorker
 from wm_planner.core.config import parameter
 from wm_planner.core.errors import (
+    DisplacedError,
     EmergencyStopError,
     FaultLatchedError,
     NoDataError,
-    PlannerFailedError,
-    PlannerTimeoutError,
+    OverspeedError,
     SafetyError,
     SecondPublisherError,
     WmPlannerError,
@@ -81,7 +81,9 @@ class Controller:
       to DISABLED; it makes a new planner where the planning thread was the cause.
 
     With somebody else on the command topics it falls silent after one hold: two senders make an
-    arm that obeys both jump between them, and of one that obeys neither nothing is lost.
+    arm that obeys both jump between them, and of one that obeys neither nothing is lost. Where the
+    measured pose itself is in doubt (too fast, or away from where it is held) it falls silent
+    without: a hold at a wrong pose is a motion.
 
     ``tick`` belongs to one thread; the other methods may be called from any (one lock, held for the
     length of a tick at most). After ``shutdown`` nothing is ever sent; a new life needs a new one.
@@ -168,7 +170,7 @@ class Controller:
                 self._outlet.close()
                 return
             self._refuse_if_latched()
-            trouble = self._guards_say(self._monotonic_ns)
+            trouble = first_trouble(self._guards, self._monotonic_ns)
             if trouble is not None:
                 raise trouble
             self._held = None
@@ -199,10 +201,12 @@ class Controller:
         EmergencyStopError while the emergency stop is pressed.
         """
         with self._lock:
-            trouble = self._guards_say(self._monotonic_ns)
+            trouble = first_trouble(self._guards, self._monotonic_ns)
             if isinstance(trouble, EmergencyStopError):
                 raise trouble
-            if self._worker_trouble(self._monotonic_ns) is not None and not self._is_shut_down:
+            timeout_s = self._config.planner_timeout_s
+            is_lost = self._loop.planner_trouble(self._monotonic_ns, timeout_s) is not None
+            if is_lost and not self._is_shut_down:
                 self._worker.revive()
             self._loop.end(Termination.CANCELED, Notice(0, 'reset.'))
             self._loop.reset_planner()
@@ -246,28 +250,17 @@ class Controller:
 
     def _watch_worker(self, monotonic_ns: int) -> None:
         """Latch FAULT when the planning thread is dead or hangs."""
-        error = self._worker_trouble(monotonic_ns) if self._latch is None else None
+        if self._latch is not None:
+            return
+        error = self._loop.planner_trouble(monotonic_ns, self._config.planner_timeout_s)
         if error is not None:
             self._set_latch(ControllerState.FAULT, error, Termination.PLANNER_FAILED)
-
-    def _worker_trouble(self, monotonic_ns: int) -> WmPlannerError | None:
-        if not self._worker.is_alive():
-            why = self._worker.start_error
-            what = 'has died' if why is None else f'could not make the planner again ({why})'
-            return PlannerFailedError(f'the planning thread {what}; valid: ~/reset tries anew.')
-        waited_s = self._loop.waited_s(monotonic_ns)
-        if waited_s <= self._config.planner_timeout_s:
-            return None
-        return PlannerTimeoutError(
-            f'the planning thread has not answered for {waited_s:.1f} s; valid: at most '
-            f'{self._config.planner_timeout_s:g} s (planner_timeout_s).'
-        )
 
     def _watch_guards(self, monotonic_ns: int) -> None:
         """Latch FAULT or EMERGENCY_STOP when a guard says that the arm must stand still."""
         if self._latch is not None or not self._outlet.is_open:
             return
-        error = self._guards_say(monotonic_ns)
+        error = first_trouble(self._guards, monotonic_ns)
         if error is None:
             return
         is_emergency = isinstance(error, EmergencyStopError)
@@ -275,15 +268,10 @@ class Controller:
         self._set_latch(state, error, Termination.SAFETY_STOP)
         if isinstance(error, SecondPublisherError):
             self._outlet.close()
+        elif isinstance(error, OverspeedError):
+            self._outlet.mute()
         else:
             self._outlet.hold_measured(self._buffer.latest_state())
-
-    def _guards_say(self, monotonic_ns: int) -> SafetyError | None:
-        """Return the first trouble, an emergency stop before all others."""
-        found = [guard.trouble(monotonic_ns) for guard in self._guards]
-        troubles = [trouble for trouble in found if trouble is not None]
-        troubles.sort(key=lambda trouble: not isinstance(trouble, EmergencyStopError))
-        return troubles[0] if troubles else None
 
     def _advance(self, problem: NotReady | None, now_ns: int, monotonic_ns: int) -> None:
         outcome = self._loop.poll()
@@ -301,11 +289,13 @@ class Controller:
         state = self._buffer.latest_state()
         is_known = self._buffer.state_freshness(now_ns, monotonic_ns) is None
         if state is None or not is_known:
-            self._outlet.release()
+            self._outlet.release(state)
             return None
         sent = self._outlet.send(self._loop.due(now_ns, state), state, now_ns)
         if sent.fault is not None:
             self._set_latch(ControllerState.FAULT, sent.fault, Termination.SAFETY_STOP)
+            if isinstance(sent.fault, DisplacedError):
+                self._outlet.mute()
         elif sent.refusal is not None:
             self._loop.refuse(sent.refusal)
         return sent.command

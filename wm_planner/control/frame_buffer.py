@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import bisect
-from dataclasses import dataclass, field
-import math
+from dataclasses import dataclass
 import threading
-from typing import Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
+from wm_planner.control.streams import ItemT, Stream
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import (
     ClockJumpError,
@@ -22,8 +21,6 @@ from wm_planner.core.errors import (
     WmPlannerError,
 )
 from wm_planner.core.types import Image, NotReady, Observation, RobotState, check_image
-
-ItemT = TypeVar('ItemT')
 
 _FASTEST = 20  # times real time that no simulation is faster than
 
@@ -71,6 +68,13 @@ class FrameBufferConfig:
         high=60.0,
     )
 
+    trust_again_s: float = parameter(
+        0.25,
+        'wall time for which a stream must be good until it is believed again [s]',
+        low=0.0,
+        high=10.0,
+    )
+
     def __post_init__(self) -> None:
         validate(self)
         if not self.interval_tolerance_s < self.step_interval_s / 2.0:
@@ -78,45 +82,6 @@ class FrameBufferConfig:
                 f'interval_tolerance_s is {self.interval_tolerance_s:g}; valid: less than half of '
                 f'step_interval_s = {self.step_interval_s:g}, so that no frame serves two places.'
             )
-
-
-@dataclass
-class _Stream(Generic[ItemT]):
-    """Stamped items, oldest first, no two with the same stamp."""
-
-    what: str
-    stamps_ns: list[int] = field(default_factory=list)
-    items: list[ItemT] = field(default_factory=list)
-    arrival_monotonic_ns: int | None = None
-    doubt: WmPlannerError | None = None  # why what arrived since the newest item is not believed
-
-    def insert(self, stamp_ns: int, item: ItemT, *, keep_ns: int) -> None:
-        """Put an item in its place; drop duplicates and what is older than ``keep_ns``."""
-        if not self.stamps_ns or stamp_ns > self.stamps_ns[-1]:
-            self.doubt = None
-        index = bisect.bisect_left(self.stamps_ns, stamp_ns)
-        if index < len(self.stamps_ns) and self.stamps_ns[index] == stamp_ns:
-            return
-        self.stamps_ns.insert(index, stamp_ns)
-        self.items.insert(index, item)
-        first = bisect.bisect_left(self.stamps_ns, self.stamps_ns[-1] - keep_ns)
-        del self.stamps_ns[:first], self.items[:first]
-
-    def nearest(self, stamp_ns: int) -> int:
-        """Return the index of the item nearest in time; the stream must not be empty."""
-        index = bisect.bisect_left(self.stamps_ns, stamp_ns)
-        around = range(max(index - 1, 0), min(index + 1, len(self.stamps_ns)))
-        return min(around, key=lambda i: abs(self.stamps_ns[i] - stamp_ns))
-
-    def age_s(self, now_ns: int) -> float:
-        """Return the age of the newest item, NaN when there is none."""
-        return (now_ns - self.stamps_ns[-1]) * 1e-9 if self.stamps_ns else math.nan
-
-    def clear(self) -> None:
-        """Forget all items, and that any arrived."""
-        self.stamps_ns.clear()
-        self.items.clear()
-        self.arrival_monotonic_ns = self.doubt = None
 
 
 class FrameBuffer:
@@ -143,8 +108,8 @@ class FrameBuffer:
             config.interval_tolerance_s + config.max_state_skew_s
         )
         self._lock = threading.Lock()
-        self._images: _Stream[Image] = _Stream('frame')
-        self._states: _Stream[RobotState] = _Stream('robot state')
+        self._images: Stream[Image] = Stream('frame')
+        self._states: Stream[RobotState] = Stream('robot state')
         self._last_now_ns: int | None = None
         self._last_monotonic_ns = 0
         self._epoch = 0
@@ -172,15 +137,18 @@ class FrameBuffer:
         with self._lock:
             self._push(self._states, state.stamp_ns, state, now_ns, monotonic_ns)
 
-    def doubt_images(self, error: WmPlannerError) -> None:
-        """Have no frames, for ``error``, until one newer than all so far is pushed."""
-        with self._lock:
-            self._images.doubt = error
+    def doubt_images(self, error: WmPlannerError, *, monotonic_ns: int) -> None:
+        """Have no frames, for ``error``, until there was no doubt for ``trust_again_s``."""
+        self._doubt(self._images, error, monotonic_ns)
 
-    def doubt_states(self, error: WmPlannerError) -> None:
-        """Have no robot states, for ``error``, until one newer than all so far is pushed."""
+    def doubt_states(self, error: WmPlannerError, *, monotonic_ns: int) -> None:
+        """Have no robot states, for ``error``, until there was no doubt for ``trust_again_s``."""
+        self._doubt(self._states, error, monotonic_ns)
+
+    def _doubt(self, stream: Stream[Any], error: WmPlannerError, monotonic_ns: int) -> None:
+        believed_from_ns = monotonic_ns + _ns(self._config.trust_again_s)
         with self._lock:
-            self._states.doubt = error
+            stream.doubt, stream.believed_from_ns = error, believed_from_ns
 
     def forget_states(self) -> None:
         """Forget the robot states: the arm is somewhere else."""
@@ -195,7 +163,7 @@ class FrameBuffer:
             self._jump = None
 
     def _push(
-        self, stream: _Stream[ItemT], stamp_ns: int, item: ItemT, now_ns: int, monotonic_ns: int
+        self, stream: Stream[ItemT], stamp_ns: int, item: ItemT, now_ns: int, monotonic_ns: int
     ) -> None:
         jump = self._watch_clock(now_ns, monotonic_ns)
         if jump is not None:
@@ -209,6 +177,8 @@ class FrameBuffer:
         before_ns = stream.arrival_monotonic_ns
         stream.arrival_monotonic_ns = max(monotonic_ns, before_ns or monotonic_ns)
         stream.insert(stamp_ns, item, keep_ns=self._keep_ns)
+        if monotonic_ns >= stream.believed_from_ns:
+            stream.doubt = None
 
     def _watch_clock(self, now_ns: int, monotonic_ns: int) -> ClockJumpError | None:
         """Clear everything and return the error if the clock jumped since the last call."""
@@ -219,10 +189,9 @@ class FrameBuffer:
         self._last_now_ns, self._last_monotonic_ns = now_ns, monotonic_ns
         if not last_ns:  # simulated time stands at 0 before it begins
             return None
-        ahead_ns = now_ns - last_ns
+        ahead_ns, may_ns = now_ns - last_ns, _ns(self._config.clock_forward_s) + _FASTEST * wall_ns
         is_back = -ahead_ns >= _ns(self._config.clock_jump_s)
-        may_run_ns = _ns(self._config.clock_forward_s) + _FASTEST * wall_ns
-        if not is_back and ahead_ns <= may_run_ns:
+        if not is_back and ahead_ns <= may_ns:
             return None
         self._images.clear()
         self._states.clear()
@@ -250,11 +219,11 @@ class FrameBuffer:
     def state_near(self, stamp_ns: int) -> RobotState | None:
         """Return the robot state of the time ``stamp_ns``, None where none is near enough."""
         with self._lock:
-            if not self._states.items:
-                return None
-            state = self._states.items[self._states.nearest(stamp_ns)]
-        is_near = abs(state.stamp_ns - stamp_ns) <= _ns(self._config.max_state_skew_s)
-        return state if is_near else None
+            if self._states.items:
+                state = self._states.items[self._states.nearest(stamp_ns)]
+                if abs(state.stamp_ns - stamp_ns) <= _ns(self._config.max_state_skew_s):
+                    return state
+        return None
 
     def image_age_s(self, now_ns: int) -> float:
         """Return the age of the newest frame [s], NaN when none."""
@@ -316,7 +285,7 @@ class FrameBuffer:
         return None
 
     def _stream_freshness(
-        self, stream: _Stream[ItemT], max_age_s: float, now_ns: int, monotonic_ns: int
+        self, stream: Stream[ItemT], max_age_s: float, now_ns: int, monotonic_ns: int
     ) -> NotReady | None:
         if stream.doubt is not None:
             return NotReady(error=stream.doubt)

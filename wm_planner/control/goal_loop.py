@@ -16,6 +16,7 @@ from wm_planner.control.worker import PlanningWorker, PlanOutcome, PlanRequest
 from wm_planner.core.config import parameter
 from wm_planner.core.errors import (
     PlannerFailedError,
+    PlannerTimeoutError,
     PlanningError,
     SafetyError,
     StaleCommandError,
@@ -111,6 +112,20 @@ class GoalLoop:
         """Return how long the planner has been at work on something without an answer [s]."""
         starts = [self._worker.busy_since_ns(), self._pending_since_ns if self._pending else None]
         return max([0.0, *((monotonic_ns - s) * 1e-9 for s in starts if s is not None)])
+
+    def planner_trouble(self, monotonic_ns: int, timeout_s: float) -> WmPlannerError | None:
+        """Return why no answer of the planner will come, None while one may."""
+        if not self._worker.is_alive():
+            why = self._worker.start_error
+            what = 'has died' if why is None else f'could not make the planner again ({why})'
+            return PlannerFailedError(f'the planning thread {what}; valid: ~/reset tries anew.')
+        waited_s = self.waited_s(monotonic_ns)
+        if waited_s <= timeout_s:
+            return None
+        return PlannerTimeoutError(
+            f'the planning thread has not answered for {waited_s:.1f} s; valid: at most '
+            f'{timeout_s:g} s (planner_timeout_s).'
+        )
 
     def take_plan(self) -> Plan | None:
         """Return the plan that arrived since the last call."""

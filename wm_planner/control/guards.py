@@ -9,7 +9,7 @@ plain bookkeeping; where their input comes from is the caller's affair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import math
 from typing import Protocol
 
@@ -39,6 +39,14 @@ class Guard(Protocol):
         An EmergencyStopError latches EMERGENCY_STOP and keeps ``reset`` from working, any other
         latches FAULT and only keeps motion from being enabled.
         """
+
+
+def first_trouble(guards: Sequence[Guard], monotonic_ns: int) -> SafetyError | None:
+    """Return the first trouble of ``guards``, an emergency stop before all others."""
+    found = [guard.trouble(monotonic_ns) for guard in guards]
+    troubles = [trouble for trouble in found if trouble is not None]
+    troubles.sort(key=lambda trouble: not isinstance(trouble, EmergencyStopError))
+    return troubles[0] if troubles else None
 
 
 class StopLine:

@@ -302,6 +302,12 @@ class OverspeedError(SafetyError):
     code = 414
 
 
+class DisplacedError(SafetyError):
+    """The arm does not stay where it is held: somebody moves it, or its pose is wrong."""
+
+    code = 415
+
+
 # 5xx: simulator, driver, recorder -----------------------------------------------------------------
 
 

@@ -319,7 +319,9 @@ class PlanDiagnostics:
     non_finite_count: int = 0
     elite_energies: tuple[float, ...] = ()
     std: tuple[float, ...] = ()  # [A] spread of the first step's distribution, in action units
-    relief: float = math.nan  # how much better the best is than the median first candidate; 0 = flat
+    relief: float = (
+        math.nan
+    )  # how much better the best is than the median first candidate; 0 = flat
     surprise: float = math.nan  # see Surprise in docs/safety.md; 0 = as predicted, 1 = not at all
     milliseconds: Mapping[str, float] = field(default_factory=dict)  # per stage, 'total' always
 

@@ -21,7 +21,6 @@ from wm_planner.core.errors import NoFiniteEnergyError, PlannerFailedError
 from wm_planner.core.geometry import Array
 from wm_planner.core.protocols import (
     Calibrated,
-    LatentState,
     Objective,
     OptimizationResult,
     Optimizer,

@@ -89,7 +89,7 @@ class Ingest:
         except InvalidStateError as error:
             if self._is_whole(message):  # not that of another part of the robot on the same topic
                 self._joints = None
-                self._buffer.doubt_states(error)
+                self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
             raise
         now_ns = self._now_ns()
         stamp_ns = stamp_to_ns(message.header.stamp) or now_ns  # some drivers leave it empty
@@ -104,7 +104,7 @@ class Ingest:
             self._look_at_arm(message, stamp_ns)
         except DataError as error:
             self._joints = None
-            self._buffer.doubt_states(error)
+            self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
             raise
         self._joints = (stamp_ns, closedness)
 
@@ -120,7 +120,7 @@ class Ingest:
         try:
             state = state_from_message(message, closedness, self._profile)
         except InvalidStateError as error:
-            self._buffer.doubt_states(error)
+            self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
             raise
         now_ns = self._now_ns()
         age_s = abs(now_ns - joints_ns) * 1e-9  # from before a clock jump it may be far ahead
@@ -133,12 +133,13 @@ class Ingest:
         try:
             is_new_place = self._states.look(state)
         except DataError as error:
-            self._buffer.doubt_states(error)
+            self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
             raise
         finally:
             self._speed_guard.heard(*self._states.speeds())
         if is_new_place:
             self._buffer.forget_states()
+            self._frames.reset()  # the states of the frames so far were those of the old place
         self._buffer.push_state(state, now_ns=now_ns, monotonic_ns=self._clock.monotonic_ns())
 
     def _is_whole(self, message: JointState) -> bool:
@@ -175,7 +176,7 @@ class Ingest:
             self._frames.look(stamp_ns, image)
         except DataError as error:
             if self._frames.is_bad:
-                self._buffer.doubt_images(error)
+                self._buffer.doubt_images(error, monotonic_ns=self._clock.monotonic_ns())
             raise
         self._buffer.push_image(
             stamp_ns,

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.duration import Duration
@@ -13,6 +12,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 
+from wm_planner.control.safety import command_to_hold
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock
 from wm_planner.core.types import ArmCommand, RobotState
@@ -40,6 +40,7 @@ class ToolPoseSink:
         self._node = node
         self._clock = clock
         self._base_frame = profile.base_frame
+        self._workspace = profile.workspace
         self._latest_state = latest_state
         self._last: ArmCommand | None = None  # since the last hold
         self._is_closed = False
@@ -57,23 +58,16 @@ class ToolPoseSink:
         return command
 
     def hold(self) -> None:
-        """Make where the tool is now its target.
+        """Make where the tool is now its target; see ``command_to_hold``.
 
-        The gripper keeps its last target: fingers that are stopped by an object would let go of it
-        if their measured opening became the target. Nothing goes out where nothing was sent since
-        the last hold: somebody else may be moving the arm by now.
+        Nothing goes out where nothing was sent since the last hold: somebody else may be moving the
+        arm by now.
         """
         if self._last is None or self._is_closed:
             return
-        state = self._latest_state()
-        target = self._last if state is None else ArmCommand.hold_at(state)
-        target = replace(
-            target,
-            stamp_ns=self._clock.now_ns(),
-            gripper_closedness=self._last.gripper_closedness,
-        )
+        target = command_to_hold(self._latest_state(), self._last, *self._workspace) or self._last
         try:
-            self.send(target)
+            self.send(target.restamped(self._clock.now_ns()))
         except Exception as error:  # the protocol says that hold does not raise
             self._log.error(f'hold command could not be published: {error}')
         self._last = None
