@@ -66,7 +66,7 @@ class PlausibilityConfig:
         high=100.0,
     )
     jump_speed_factor: float = parameter(
-        4.0,
+        2.0,
         'multiple of the speed limits of the profile that a state may be away from the last',
         low=1.0,
         high=100.0,
