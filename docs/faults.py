@@ -44,9 +44,7 @@ def render(found: dict[str, Any]) -> str:
     ]
     for fault in FAULTS:
         row = found[fault.name]
-        times = [
-            f'{row[key]:.2f} s' if key in row else '-' for key in ('noticed_s', 'held_s')
-        ]
+        times = [f'{row[key]:.2f} s' if key in row else '-' for key in ('noticed_s', 'held_s')]
         cells = [
             fault.name,
             fault.what,

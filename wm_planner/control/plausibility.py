@@ -267,8 +267,11 @@ class StateWatch:
 
     def look_at_joints(
         self, stamp_ns: int, names: tuple[str, ...], positions_rad: Array, topic: str
-    ) -> None:
-        """Check arm joints [J]; raises ImplausibleJointsError or StateJumpError."""
+    ) -> bool:
+        """Check arm joints [J]; return True if the arm is believed to be in a new place.
+
+        Raises ImplausibleJointsError, or StateJumpError for joints that must not be used.
+        """
         limit = self._config.max_joint_rad
         if np.any(np.abs(positions_rad) > limit):
             worst = int(np.argmax(np.abs(positions_rad)))
@@ -279,17 +282,18 @@ class StateWatch:
             )
         if self._joints is None or stamp_ns <= self._joints[0]:
             self._joints = self._joints or (stamp_ns, positions_rad)
-            return
+            return False
         since_ns, new = stamp_ns, self._new_joints
         if self._are_near(*self._joints, new[0] if new else stamp_ns, positions_rad):
             self._joints, self._new_joints = (stamp_ns, positions_rad), None
-            return
+            return False
         if new is not None and self._are_near(new[1], new[2], stamp_ns, positions_rad):
             since_ns = new[0]
         self._new_joints = since_ns, stamp_ns, positions_rad
         if since_ns < stamp_ns and self._is_confirmed(since_ns, stamp_ns):
             self._joints, self._new_joints = (stamp_ns, positions_rad), None
-            return
+            self._poses.clear()  # they were not looked at meanwhile
+            return True
         worst = int(np.argmax(np.abs(positions_rad - self._joints[1])))
         raise StateJumpError(
             f'{topic} has {names[worst]} at {positions_rad[worst]:.3f} rad, '

@@ -101,7 +101,8 @@ class Ingest:
             )
         self._follow_clock()
         try:
-            self._look_at_arm(message, stamp_ns)
+            if self._look_at_arm(message, stamp_ns):
+                self._forget_places()
         except DataError as error:
             self._joints = None
             self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
@@ -138,20 +139,24 @@ class Ingest:
         finally:
             self._speed_guard.heard(*self._states.speeds())
         if is_new_place:
-            self._buffer.forget_states()
-            self._frames.reset()  # the states of the frames so far were those of the old place
+            self._forget_places()
         self._buffer.push_state(state, now_ns=now_ns, monotonic_ns=self._clock.monotonic_ns())
 
     def _is_whole(self, message: JointState) -> bool:
         wanted = self._profile.arm_joint_names + self._profile.gripper_joint_names
         return set(wanted) <= set(message.name)
 
-    def _look_at_arm(self, message: JointState, stamp_ns: int) -> None:
+    def _forget_places(self) -> None:
+        """Forget where the arm was, and with it what the frames so far were of."""
+        self._buffer.forget_states()
+        self._frames.reset()
+
+    def _look_at_arm(self, message: JointState, stamp_ns: int) -> bool:
         names = self._profile.arm_joint_names
         if not names:
-            return
+            return False
         positions = dict(zip(message.name, message.position, strict=True))
-        self._states.look_at_joints(
+        return self._states.look_at_joints(
             stamp_ns,
             names,
             np.array([positions[name] for name in names], np.float64),

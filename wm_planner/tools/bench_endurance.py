@@ -180,7 +180,7 @@ class _Run:
         until_ns = wire.stands_since_ns + round((HOLD_S + _WATCH_S) * 1e9)
         client.spin_until(
             lambda: bool(wire.targets) and wire.targets[-1][0] >= until_ns,
-            lambda: NoDataError('no more targets come.'),
+            lambda: NoDataError(f'no more targets come; the planner says: {client.status}.'),
             15.0,
         )
         if wire.last_move_ns() > wire.stands_since_ns + round(HOLD_S * 1e9):

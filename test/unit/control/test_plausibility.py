@@ -204,5 +204,5 @@ def test_joints_that_jump_are_refused_until_confirmed() -> None:
     for tick in range(1, 6):
         with pytest.raises(StateJumpError, match='two at -1.000 rad'):
             watch.look_at_joints(tick * 20 * MS, NAMES, np.array([0.0, -1.0]), '/joint_states')
-    watch.look_at_joints(120 * MS, NAMES, np.array([0.0, -1.0]), '/joint_states')
-    watch.look_at_joints(140 * MS, NAMES, np.array([0.1, -1.1]), '/joint_states')
+    assert watch.look_at_joints(120 * MS, NAMES, np.array([0.0, -1.0]), '/joint_states')
+    assert not watch.look_at_joints(140 * MS, NAMES, np.array([0.1, -1.1]), '/joint_states')
