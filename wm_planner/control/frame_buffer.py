@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import threading
 from typing import Any
 
 import numpy as np
 
+from wm_planner.control.buffer_config import FrameBufferConfig
 from wm_planner.control.streams import ItemT, Stream
-from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import (
     ClockJumpError,
     FutureStampError,
@@ -20,68 +19,12 @@ from wm_planner.core.errors import (
     StaleDataError,
     WmPlannerError,
 )
+from wm_planner.core.geometry import Array
 from wm_planner.core.types import Image, NotReady, Observation, RobotState, check_image
 
+__all__ = ['FrameBuffer', 'FrameBufferConfig']
+
 _FASTEST = 20  # times real time that no simulation is faster than
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameBufferConfig:
-    """How much is kept, and how old or uneven it may be. Ages are on the ROS clock."""
-
-    capacity_frames: int = parameter(
-        8, 'frames kept, counted one step interval apart', low=1, high=64, read_only=True
-    )
-    step_interval_s: float = parameter(
-        0.25,
-        "time between the frames of an observation [s]: the world model's step",
-        low=0.01,
-        high=10.0,
-        read_only=True,
-    )
-    interval_tolerance_s: float = parameter(
-        0.06, 'how far from its place a context frame may be [s]', low=0.001, high=5.0
-    )
-    max_image_age_s: float = parameter(0.6, 'age at which frames are stale [s]', low=0.01)
-    max_state_age_s: float = parameter(0.3, 'age at which robot states are stale [s]', low=0.01)
-    max_state_skew_s: float = parameter(
-        0.1, 'how far in time the state of a frame may be from it [s]', low=0.001
-    )
-    max_future_s: float = parameter(
-        0.2, 'how far ahead of the clock a stamp may be [s]', low=0.0, high=10.0
-    )
-    clock_jump_s: float = parameter(
-        0.2, 'backward step of the clock that counts as a jump [s]', low=0.001, high=60.0
-    )
-    clock_forward_s: float = parameter(
-        2.0,
-        'forward step of the clock that counts as a jump [s], beyond 20 times the wall time '
-        'between two looks at it: simulated time may be fast',
-        low=0.2,
-        high=3600.0,
-    )
-    stream_timeout_s: float = parameter(
-        0.75,
-        'wall time without an arrival after which a stream is stale even though the ROS clock '
-        'stands still, as it does when a simulator was killed [s]',
-        low=0.05,
-        high=60.0,
-    )
-
-    trust_again_s: float = parameter(
-        0.25,
-        'wall time for which a stream must be good until it is believed again [s]',
-        low=0.0,
-        high=10.0,
-    )
-
-    def __post_init__(self) -> None:
-        validate(self)
-        if not self.interval_tolerance_s < self.step_interval_s / 2.0:
-            raise InvalidParameterError(
-                f'interval_tolerance_s is {self.interval_tolerance_s:g}; valid: less than half of '
-                f'step_interval_s = {self.step_interval_s:g}, so that no frame serves two places.'
-            )
 
 
 class FrameBuffer:
@@ -92,10 +35,14 @@ class FrameBuffer:
     which. When ``now_ns`` goes back by ``clock_jump_s`` (a simulator was restarted, a bag looped)
     or forward by ``clock_forward_s`` all is forgotten and ``epoch`` grows by one.
 
+    Joints, and a wrist camera where ``wants_wrist``, go with the newest frame of an observation.
+
     Thread-safe: one lock, held for microseconds; images are not copied under it.
     """
 
-    def __init__(self, config: FrameBufferConfig, *, context_frames: int) -> None:
+    def __init__(
+        self, config: FrameBufferConfig, *, context_frames: int, wants_wrist: bool = False
+    ) -> None:
         if not 1 <= context_frames <= config.capacity_frames:
             raise InvalidParameterError(
                 f'the planner needs {context_frames} context frames and capacity_frames is '
@@ -110,6 +57,8 @@ class FrameBuffer:
         self._lock = threading.Lock()
         self._images: Stream[Image] = Stream('frame')
         self._states: Stream[RobotState] = Stream('robot state')
+        self._joints: Stream[Array] = Stream('joint state')
+        self._wrist: Stream[Image] | None = Stream('wrist frame') if wants_wrist else None
         self._last_now_ns: int | None = None
         self._last_monotonic_ns = 0
         self._epoch = 0
@@ -155,12 +104,32 @@ class FrameBuffer:
         with self._lock:
             self._states.clear()
 
+    def push_joints(
+        self, stamp_ns: int, joints_rad: Array, *, now_ns: int, monotonic_ns: int
+    ) -> None:
+        """Add the arm's joints [J]. Raises FutureStampError or ClockJumpError."""
+        with self._lock:
+            self._push(self._joints, stamp_ns, joints_rad, now_ns, monotonic_ns)
+
+    def push_wrist_image(
+        self, stamp_ns: int, image: Image, *, now_ns: int, monotonic_ns: int
+    ) -> None:
+        """Add a frame of the wrist camera; as ``push_image``, and dropped where none is wanted."""
+        checked = check_image(image, 'wrist frame')
+        with self._lock:
+            if self._wrist is not None:
+                self._push(self._wrist, stamp_ns, checked, now_ns, monotonic_ns)
+
     def clear(self) -> None:
         """Forget all frames and states."""
         with self._lock:
-            self._images.clear()
-            self._states.clear()
+            self._forget()
             self._jump = None
+
+    def _forget(self) -> None:
+        for stream in (self._images, self._states, self._joints, self._wrist):
+            if stream is not None:
+                stream.clear()
 
     def _push(
         self, stream: Stream[ItemT], stamp_ns: int, item: ItemT, now_ns: int, monotonic_ns: int
@@ -193,8 +162,7 @@ class FrameBuffer:
         is_back = -ahead_ns >= _ns(self._config.clock_jump_s)
         if not is_back and ahead_ns <= may_ns:
             return None
-        self._images.clear()
-        self._states.clear()
+        self._forget()
         self._epoch += 1
         self._jump = ClockJumpError(
             f'the clock went {"back" if is_back else "forward"} by {abs(ahead_ns) * 1e-9:.3f} s; '
@@ -269,9 +237,19 @@ class FrameBuffer:
                 return states
             stamps = tuple(self._images.stamps_ns[i] for i in frames)
             images = [self._images.items[i] for i in frames]
+            wrist = self._wrist_at(stamps[-1])
+            if isinstance(wrist, NotReady):
+                return wrist
+            joints = self._joints_at(stamps[-1])
         if len({image.shape for image in images}) > 1:
             return NotReady(error=GapError('the size of the frames changed inside the context.'))
-        return Observation(images=_stack(images), image_stamps_ns=stamps, states=states)
+        return Observation(
+            images=_stack(images),
+            image_stamps_ns=stamps,
+            states=states,
+            wrist_image=wrist,
+            joints_rad=joints,
+        )
 
     def _freshness(self, now_ns: int, monotonic_ns: int) -> NotReady | None:
         self._watch_clock(now_ns, monotonic_ns)
@@ -349,6 +327,31 @@ class FrameBuffer:
                 return NotReady(error=error)
             found.append(state)
         return tuple(found)
+
+    def _wrist_at(self, stamp_ns: int) -> Image | NotReady | None:
+        """Return the wrist frame nearest to a frame, None where none is wanted."""
+        stream = self._wrist
+        if stream is None:
+            return None
+        if not stream.items:
+            return NotReady.no_data(f'no {stream.what} has arrived yet.')
+        index = stream.nearest(stamp_ns)
+        skew_s = abs(stamp_ns - stream.stamps_ns[index]) * 1e-9
+        if skew_s > self._config.max_image_age_s:
+            return NotReady.stale(
+                f'the {stream.what} nearest to a frame is {skew_s:.2f} s away; valid: at most '
+                f'{self._config.max_image_age_s:g} s.'
+            )
+        return stream.items[index]
+
+    def _joints_at(self, stamp_ns: int) -> Array | None:
+        """Return the joints nearest to a frame, None where there are none of its time."""
+        if not self._joints.items:
+            return None
+        index = self._joints.nearest(stamp_ns)
+        if abs(stamp_ns - self._joints.stamps_ns[index]) > _ns(self._config.max_state_skew_s):
+            return None
+        return self._joints.items[index]
 
 
 def _stack(images: list[Image]) -> Image:

@@ -6,56 +6,28 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-import logging
 import threading
 import time
 from typing import Protocol, runtime_checkable
 
-from wm_planner.core.errors import (
-    DeviceMemoryError,
-    PlannerFailedError,
-    PlannerTimeoutError,
-    WmPlannerError,
+from wm_planner.control.planner_calls import (
+    GoalDone,
+    PlannerInfo,
+    PlanOutcome,
+    PlanRequest,
+    answer,
+    attempt,
+    begin_task,
+    call,
+    describe,
+    no_plan,
+    stopped_error,
 )
-from wm_planner.core.protocols import Calibrated, LooksAhead, Planner
-from wm_planner.core.types import ActionSpec, Goal, Observation, Plan, UncertaintyLimits
+from wm_planner.core.errors import PlannerTimeoutError
+from wm_planner.core.protocols import LooksAhead, Planner, TakesInstruction
+from wm_planner.core.types import Goal
 
-_logger = logging.getLogger(__name__)
-
-_OUT_OF_MEMORY = {'MemoryError', 'OutOfMemoryError'}  # torch's by name: control knows no torch
-
-GoalDone = Callable[[WmPlannerError | None], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanRequest:
-    """One plan to make; ``request_id`` tells an answer from that to an earlier request."""
-
-    observation: Observation
-    goal: Goal
-    deadline_s: float | None
-    executed_steps: int
-    request_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanOutcome:
-    """The answer to a request: a plan, or why there is none."""
-
-    request: PlanRequest
-    plan: Plan | None
-    error: WmPlannerError | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannerInfo:
-    """What is known of a planner once it is loaded."""
-
-    action_spec: ActionSpec
-    context_frames: int
-    goal_tolerance: float
-    uncertainty_limits: UncertaintyLimits = field(default_factory=UncertaintyLimits)
+__all__ = ['PlanOutcome', 'PlanRequest', 'PlannerInfo', 'PlanningWorker']
 
 
 @runtime_checkable
@@ -93,6 +65,7 @@ class PlanningWorker:
         self._outcome: PlanOutcome | None = None
         self._goals: deque[tuple[Goal, GoalDone]] = deque()
         self._reset_wanted = False
+        self._task: str | None = None  # an instruction that the planner has not got yet
         self._stop_wanted = False
         self._busy_since_ns: int | None = None
         self._planner: Planner | None = None
@@ -133,7 +106,7 @@ class PlanningWorker:
                 self._goals.append((goal, done))
                 self._note_work()
         if not is_open:
-            done(_stopped_error())
+            done(stopped_error())
 
     def submit(self, request: PlanRequest) -> None:
         """Ask for a plan; replaces a request that has not been begun."""
@@ -153,6 +126,14 @@ class PlanningWorker:
             self._request = None
             self._reset_wanted = True
             self._wake.notify_all()
+
+    def begin_task(self, instruction: str) -> None:
+        """Have a planner that takes instructions begin anew with this one, before its next plan.
+
+        Any other planner is left as it is.
+        """
+        with self._wake:
+            self._task = instruction
 
     def busy_since_ns(self) -> int | None:
         """Return when the plan or goal under way was begun, on the monotonic clock; None when idle.
@@ -196,7 +177,7 @@ class PlanningWorker:
                 return
             self._life += 1
             former, self._planner = self._planner, None
-            self._request = self._outcome = None
+            self._request = self._outcome = self._task = None
             self._busy_since_ns = self._start_error = None
             self._reset_wanted, self._is_open = False, True
             unfinished = self._take_goals()
@@ -205,7 +186,7 @@ class PlanningWorker:
         if isinstance(former, Interruptible):
             former.request_stop()
         for done in unfinished:
-            _call(done, _stopped_error())
+            call(done, stopped_error())
 
     def stop(self, timeout_s: float) -> bool:
         """Stop the thread; return False if it is still in a plan after ``timeout_s``.
@@ -245,14 +226,7 @@ class PlanningWorker:
     def _run(self, life: int) -> None:
         try:
             planner = self._make_planner()
-            info = PlannerInfo(
-                action_spec=planner.action_spec,
-                context_frames=planner.context_frames,
-                goal_tolerance=planner.goal_tolerance,
-                uncertainty_limits=planner.uncertainty_limits
-                if isinstance(planner, Calibrated)
-                else UncertaintyLimits(),
-            )
+            info = describe(planner)
         except Exception as error:  # raised again by start(), on the thread that waits there
             with self._wake:
                 if self._life == life:
@@ -275,7 +249,7 @@ class PlanningWorker:
                     self._planner, self._is_open = None, False
                     unfinished = self._take_goals()
             for done in unfinished:
-                _call(done, _stopped_error())
+                call(done, stopped_error())
 
     def _work_once(self, planner: Planner, life: int) -> bool:
         """Wait for one job and do it; return False when told to stop."""
@@ -292,6 +266,7 @@ class PlanningWorker:
             if self._stop_wanted or self._life != life:
                 return False
             is_reset, self._reset_wanted = self._reset_wanted, False
+            task, self._task = self._task, None
             goal_job = self._goals.popleft() if self._goals else None
             request = None
             if goal_job is None:
@@ -300,81 +275,28 @@ class PlanningWorker:
                 self._goal_under_way = goal_job[1]
             self._busy_since_ns = self._monotonic_ns()
         try:
-            error = _attempt(planner.reset) if is_reset else None
+            error = attempt(planner.reset) if is_reset else None
+            if task is not None and isinstance(planner, TakesInstruction) and error is None:
+                error = attempt(lambda: begin_task(planner, task))
             if goal_job is not None:
                 goal, done = goal_job
-                error = error or _attempt(lambda: planner.prepare_goal(goal))
+                error = error or attempt(lambda: planner.prepare_goal(goal))
                 with self._wake:
                     is_mine = self._life == life
                     if is_mine:
                         self._goal_under_way = None
                 if is_mine:
-                    _call(done, error)
+                    call(done, error)
             elif request is not None:
-                outcome = _answer(planner, request) if error is None else _no_plan(request, error)
+                outcome = answer(planner, request) if error is None else no_plan(request, error)
                 with self._wake:
                     if self._life == life:
                         self._outcome = outcome
                 if outcome.plan is not None and isinstance(planner, LooksAhead):
-                    _attempt(planner.look_ahead)  # while the arm moves
+                    attempt(planner.look_ahead)  # while the arm moves
         finally:
             with self._wake:
                 if self._life == life:
                     has_more = bool(self._goals or self._request)
                     self._busy_since_ns = self._monotonic_ns() if has_more else None
         return True
-
-
-def _attempt(action: Callable[[], None]) -> WmPlannerError | None:
-    """Run a planner's method; return what it raised as an error of this package."""
-    try:
-        action()
-    except WmPlannerError as error:
-        return error
-    except Exception as error:  # a planner may raise anything; the thread must live on
-        _logger.exception('the planner raised')
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        if kinds & _OUT_OF_MEMORY:
-            return DeviceMemoryError(
-                f'out of memory while planning ({type(error).__name__}: {error}); valid: fewer '
-                'samples, a smaller model or precision, or a device with more free memory.'
-            )
-        return PlannerFailedError(f'the planner raised {type(error).__name__}: {error}')
-    return None
-
-
-def _answer(planner: Planner, request: PlanRequest) -> PlanOutcome:
-    plan: object = None
-
-    def run() -> None:
-        nonlocal plan
-        plan = planner.plan(
-            request.observation,
-            request.goal,
-            deadline_s=request.deadline_s,
-            executed_steps=request.executed_steps,
-        )
-
-    error = _attempt(run)
-    if error is not None:
-        return _no_plan(request, error)
-    if not isinstance(plan, Plan):
-        return _no_plan(
-            request, PlannerFailedError(f'the planner returned {type(plan).__name__}; valid: Plan.')
-        )
-    return PlanOutcome(request=request, plan=plan, error=None)
-
-
-def _no_plan(request: PlanRequest, error: WmPlannerError) -> PlanOutcome:
-    return PlanOutcome(request=request, plan=None, error=error)
-
-
-def _call(done: GoalDone, error: WmPlannerError | None) -> None:
-    try:
-        done(error)
-    except Exception:  # a caller's mistake must not end the planning thread
-        _logger.exception('the callback of prepare_goal raised')
-
-
-def _stopped_error() -> PlannerFailedError:
-    return PlannerFailedError('the planning thread has stopped; valid: while the node is active.')

@@ -196,9 +196,8 @@ class WorldModelPlanner:
         watch.lap('goal')
         state = self._model.encode(observation)
         goal_energy = self._distance_now(state, cached.latent)
-        watch.lap('encode')
         surprise = self._expectation.surprise(state, executed_steps)
-        watch.lap('compare')
+        watch.lap('encode')
         init_mean = init_elites = None
         if self._config.warm_start and last is not None and last.goal is cached:
             init_mean = shift_steps(last.mean, executed_steps)

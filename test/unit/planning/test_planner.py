@@ -40,7 +40,6 @@ def test_plan_goes_straight_to_the_goal() -> None:
     assert set(plan.diagnostics.milliseconds) == {
         'goal',
         'encode',
-        'compare',
         'optimize',
         'total',
     }
