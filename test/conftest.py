@@ -47,9 +47,10 @@ TIERS = {
     'contract': 'every registered implementation against its protocol',
     'ros': 'real rclpy nodes',
     'launch': 'whole graphs of processes',
+    'faults': 'faults injected into the live graph',
     'gpu': 'needs a CUDA device',
 }
-REQUIRED_TIERS = ('lint', 'unit', 'contract', 'ros')
+REQUIRED_TIERS = ('lint', 'unit', 'contract', 'ros', 'faults')
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

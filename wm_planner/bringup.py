@@ -258,6 +258,13 @@ _SIM_BRIDGE = NodeSpec(
 _CHECKED_FIELDS = MappingProxyType({'ROS_PYTHON_CHECK_FIELDS': '1'})
 
 
+_STOPS_WHEN_IN_DOUBT: Mapping[str, ParameterValue] = MappingProxyType(
+    {'controller.uncertain_plans': 4, 'controller.stall_plans': 20}
+)
+"""On a real arm a planner that does not know what it does stops; in the simulation it need not,
+and an evaluation uses all of its steps."""
+
+
 def _on_simulated_time(node: NodeSpec) -> NodeSpec:
     return replace(node, parameters={**node.parameters, 'use_sim_time': True})
 
@@ -312,7 +319,10 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             Profile(
                 name='planner',
                 description='The planner for a robot whose driver and camera run already.',
-                nodes=(_PLANNER_NODE, replace(_RECORDER, only_if='record')),
+                nodes=(
+                    replace(_PLANNER_NODE, parameters=_STOPS_WHEN_IN_DOUBT),
+                    replace(_RECORDER, only_if='record'),
+                ),
                 arguments=(
                     _ROBOT,
                     _MODEL,

@@ -54,6 +54,7 @@ class ControlRig:
         *,
         robot: LoopbackEnv | None = None,
         profile: RobotProfile | None = None,
+        guards: Sequence[Any] = (),
         **config: Any,
     ) -> None:
         self.clock = ManualClock()
@@ -76,6 +77,7 @@ class ControlRig:
             safety=self.safety,
             sink=_Wire(self.sink, self.robot),
             goal_tolerance=0.1,
+            guards=guards,
         )
         self.feeds_images = self.feeds_states = True
         self.statuses: list[ControllerStatus] = []

@@ -73,7 +73,14 @@ class InlineWorker:
         self.tasks: list[str] = []
         self.busy_ns: int | None = None
         self.is_dead = False
+        self.is_loading = False
+        self.revivals = 0
+        self.start_error: Exception | None = None
         self._outcome: PlanOutcome | None = None
+
+    @property
+    def info(self) -> PlannerInfo:
+        return self.start(0.0)
 
     def start(self, timeout_s: float) -> PlannerInfo:
         planner = self.planner
@@ -118,6 +125,11 @@ class InlineWorker:
 
     def is_alive(self) -> bool:
         return not self.is_dead
+
+    def revive(self) -> None:
+        self.revivals += 1
+        self.is_dead = False
+        self.busy_ns = None
 
     def stop(self, timeout_s: float) -> bool:
         return True

@@ -144,3 +144,10 @@ def test_arena_brings_its_robot_unless_another_is_given() -> None:
     assert starts('sim')['wm_planner'].parameters['robot'] == 'panda_sim'
     with pytest.raises(InvalidParameterError, match='tabletop, arena'):
         starts('sim', 'environment:=moon')
+
+
+def test_planner_stops_when_in_doubt_on_a_real_arm_and_not_in_the_simulation() -> None:
+    real = starts('planner')['wm_planner'].parameters
+    assert real['controller.uncertain_plans'] == 4 and real['controller.stall_plans'] == 20
+    simulated = starts('sim')['wm_planner'].parameters
+    assert not any(name.startswith('controller.') for name in simulated)

@@ -13,6 +13,7 @@ import threading
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
 from wm_planner.control.goal_loop import Ended, GoalLoop, GoalLoopConfig
+from wm_planner.control.guards import Guard, first_trouble
 from wm_planner.control.outlet import Outlet
 from wm_planner.control.pursuit import Pursuit
 from wm_planner.control.safety import SafetyFilter
@@ -26,12 +27,13 @@ from wm_planner.control.status import (
 from wm_planner.control.worker import PlanningWorker
 from wm_planner.core.config import parameter
 from wm_planner.core.errors import (
+    DisplacedError,
     EmergencyStopError,
     FaultLatchedError,
     NoDataError,
-    PlannerFailedError,
-    PlannerTimeoutError,
+    OverspeedError,
     SafetyError,
+    SecondPublisherError,
     WmPlannerError,
 )
 from wm_planner.core.protocols import CommandSink
@@ -67,14 +69,21 @@ class Controller:
 
     What stops the arm, and how it goes on:
 
-    * data stale, missing or from before a clock jump: HOLDING, goes on by itself when data are
-      back; after ``stale_timeout_s`` the goals end STALE_DATA;
+    * data stale, missing, not to be believed or from before a clock jump: HOLDING, goes on by
+      itself when data are good; after ``stale_timeout_s`` the goals end STALE_DATA;
     * the planner raised, or its plans keep coming too late: the goals end PLANNER_FAILED, HOLDING,
       new goals may be set;
     * the safety filter refused: the goals end SAFETY_STOP, HOLDING, new goals may be set;
     * ``hold``: the goals end SAFETY_STOP, HOLDING until new goals are set or motion is enabled;
-    * the planning thread is dead or hangs, or the sink raised: FAULT, latched;
-    * ``emergency_stop``: EMERGENCY_STOP, latched. Only ``reset`` leaves a latch, to DISABLED.
+    * the planning thread is dead or hangs, the sink raised, or a guard says so while motion is
+      enabled: FAULT, latched;
+    * ``emergency_stop``, or a guard of it: EMERGENCY_STOP, latched. Only ``reset`` leaves a latch,
+      to DISABLED; it makes a new planner where the planning thread was the cause.
+
+    With somebody else on the command topics it falls silent after one hold: two senders make an
+    arm that obeys both jump between them, and of one that obeys neither nothing is lost. Where the
+    measured pose itself is in doubt (too fast, or away from where it is held) it falls silent
+    without: a hold at a wrong pose is a motion.
 
     ``tick`` belongs to one thread; the other methods may be called from any (one lock, held for the
     length of a tick at most). After ``shutdown`` nothing is ever sent; a new life needs a new one.
@@ -90,8 +99,11 @@ class Controller:
         safety: SafetyFilter,
         sink: CommandSink,
         goal_tolerance: float,
+        guards: Sequence[Guard] = (),
     ) -> None:
         self._config = config
+        self._guards = tuple(guards)
+        self._monotonic_ns = 0  # of the last tick
         self._buffer = buffer
         self._worker = worker
         self._safety = safety
@@ -132,6 +144,7 @@ class Controller:
                 tolerance=self._goal_tolerance if is_own or tolerance is None else tolerance,
                 config=self._config,
                 list_id=self._goal_lists + 1,
+                limits=self._worker.info.uncertainty_limits,
             )
             self._goal_lists += 1
             self._loop.begin(pursuit, now_ns)
@@ -148,7 +161,8 @@ class Controller:
     def enable(self, is_enabled: bool) -> None:
         """Allow or forbid motion. Forbidding pauses the goals; allowing takes them up again.
 
-        Raises FaultLatchedError or EmergencyStopError when enabled while latched.
+        Raises FaultLatchedError or EmergencyStopError when enabled while latched, and what a guard
+        has against it.
         """
         with self._lock:
             if not is_enabled:
@@ -156,6 +170,9 @@ class Controller:
                 self._outlet.close()
                 return
             self._refuse_if_latched()
+            trouble = first_trouble(self._guards, self._monotonic_ns)
+            if trouble is not None:
+                raise trouble
             self._held = None
             if not self._outlet.is_open and not self._is_shut_down:
                 self._outlet.open()
@@ -169,15 +186,28 @@ class Controller:
             self._outlet.hold_measured(self._buffer.latest_state())
 
     def emergency_stop(self, reason: str) -> None:
-        """Stop at the measured pose and latch EMERGENCY_STOP."""
+        """Stop at the measured pose and latch EMERGENCY_STOP; does nothing where it is latched."""
         with self._lock:
+            if self._latch is not None and self._latch[0] is ControllerState.EMERGENCY_STOP:
+                return
             error = EmergencyStopError(f'emergency stop: {reason}')
             self._set_latch(ControllerState.EMERGENCY_STOP, error, Termination.SAFETY_STOP)
             self._outlet.hold_measured(self._buffer.latest_state())
 
     def reset(self) -> None:
-        """Leave FAULT or EMERGENCY_STOP: goals are gone and motion must be enabled again."""
+        """Leave FAULT or EMERGENCY_STOP: goals are gone and motion must be enabled again.
+
+        A planning thread that is dead or hangs is left behind and the planner made anew. Raises
+        EmergencyStopError while the emergency stop is pressed.
+        """
         with self._lock:
+            trouble = first_trouble(self._guards, self._monotonic_ns)
+            if isinstance(trouble, EmergencyStopError):
+                raise trouble
+            timeout_s = self._config.planner_timeout_s
+            is_lost = self._loop.planner_trouble(self._monotonic_ns, timeout_s) is not None
+            if is_lost and not self._is_shut_down:
+                self._worker.revive()
             self._loop.end(Termination.CANCELED, Notice(0, 'reset.'))
             self._loop.reset_planner()
             self._latch = self._held = None
@@ -198,12 +228,14 @@ class Controller:
     def tick(self, now_ns: int, monotonic_ns: int) -> ControllerStatus:
         """Do what is due at ``now_ns`` (ROS clock) and ``monotonic_ns``, at the control rate."""
         with self._lock:
+            self._monotonic_ns = monotonic_ns
             problem = self._buffer.freshness(now_ns, monotonic_ns)
             if self._buffer.epoch != self._epoch:
                 self._on_clock_jump()
             sent: ArmCommand | None = None
             if not self._is_shut_down:
                 self._watch_worker(monotonic_ns)
+                self._watch_guards(monotonic_ns)
                 self._advance(problem, now_ns, monotonic_ns)
                 sent = self._send(now_ns, monotonic_ns)
             ended = self._loop.take_ended()
@@ -212,7 +244,7 @@ class Controller:
 
     def _on_clock_jump(self) -> None:
         """Forget everything that has a time in it; the goals stay."""
-        _logger.warning('the clock went back: holding until data are back')
+        _logger.warning('the clock jumped: holding until data are back')
         self._epoch = self._buffer.epoch
         self._loop.reset_planner()
 
@@ -220,18 +252,26 @@ class Controller:
         """Latch FAULT when the planning thread is dead or hangs."""
         if self._latch is not None:
             return
-        waited_s = self._loop.waited_s(monotonic_ns)
-        error: WmPlannerError
-        if not self._worker.is_alive():
-            error = PlannerFailedError('the planning thread has died; restart the node.')
-        elif waited_s > self._config.planner_timeout_s:
-            error = PlannerTimeoutError(
-                f'the planning thread has not answered for {waited_s:.1f} s; valid: at most '
-                f'{self._config.planner_timeout_s:g} s (planner_timeout_s).'
-            )
-        else:
+        error = self._loop.planner_trouble(monotonic_ns, self._config.planner_timeout_s)
+        if error is not None:
+            self._set_latch(ControllerState.FAULT, error, Termination.PLANNER_FAILED)
+
+    def _watch_guards(self, monotonic_ns: int) -> None:
+        """Latch FAULT or EMERGENCY_STOP when a guard says that the arm must stand still."""
+        if self._latch is not None or not self._outlet.is_open:
             return
-        self._set_latch(ControllerState.FAULT, error, Termination.PLANNER_FAILED)
+        error = first_trouble(self._guards, monotonic_ns)
+        if error is None:
+            return
+        is_emergency = isinstance(error, EmergencyStopError)
+        state = ControllerState.EMERGENCY_STOP if is_emergency else ControllerState.FAULT
+        self._set_latch(state, error, Termination.SAFETY_STOP)
+        if isinstance(error, SecondPublisherError):
+            self._outlet.close()
+        elif isinstance(error, OverspeedError):
+            self._outlet.mute()
+        else:
+            self._outlet.hold_measured(self._buffer.latest_state())
 
     def _advance(self, problem: NotReady | None, now_ns: int, monotonic_ns: int) -> None:
         outcome = self._loop.poll()
@@ -249,11 +289,13 @@ class Controller:
         state = self._buffer.latest_state()
         is_known = self._buffer.state_freshness(now_ns, monotonic_ns) is None
         if state is None or not is_known:
-            self._outlet.release()
+            self._outlet.release(state)
             return None
         sent = self._outlet.send(self._loop.due(now_ns, state), state, now_ns)
         if sent.fault is not None:
             self._set_latch(ControllerState.FAULT, sent.fault, Termination.SAFETY_STOP)
+            if isinstance(sent.fault, DisplacedError):
+                self._outlet.mute()
         elif sent.refusal is not None:
             self._loop.refuse(sent.refusal)
         return sent.command

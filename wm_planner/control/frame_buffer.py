@@ -4,107 +4,27 @@
 
 from __future__ import annotations
 
-import bisect
-from dataclasses import dataclass, field
-import math
 import threading
-from typing import Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
-from wm_planner.core.config import parameter, validate
+from wm_planner.control.buffer_config import FrameBufferConfig
+from wm_planner.control.streams import ItemT, Stream
 from wm_planner.core.errors import (
     ClockJumpError,
     FutureStampError,
     GapError,
     InvalidParameterError,
     StaleDataError,
+    WmPlannerError,
 )
 from wm_planner.core.geometry import Array
 from wm_planner.core.types import Image, NotReady, Observation, RobotState, check_image
 
-ItemT = TypeVar('ItemT')
+__all__ = ['FrameBuffer', 'FrameBufferConfig']
 
-
-@dataclass(frozen=True, kw_only=True)
-class FrameBufferConfig:
-    """How much is kept, and how old or uneven it may be. Ages are on the ROS clock."""
-
-    capacity_frames: int = parameter(
-        8, 'frames kept, counted one step interval apart', low=1, high=64, read_only=True
-    )
-    step_interval_s: float = parameter(
-        0.25,
-        "time between the frames of an observation [s]: the world model's step",
-        low=0.01,
-        high=10.0,
-        read_only=True,
-    )
-    interval_tolerance_s: float = parameter(
-        0.06, 'how far from its place a context frame may be [s]', low=0.001, high=5.0
-    )
-    max_image_age_s: float = parameter(0.6, 'age at which frames are stale [s]', low=0.01)
-    max_state_age_s: float = parameter(0.3, 'age at which robot states are stale [s]', low=0.01)
-    max_state_skew_s: float = parameter(
-        0.1, 'how far in time the state of a frame may be from it [s]', low=0.001
-    )
-    max_future_s: float = parameter(
-        0.2, 'how far ahead of the clock a stamp may be [s]', low=0.0, high=10.0
-    )
-    clock_jump_s: float = parameter(
-        0.2, 'backward step of the clock that counts as a jump [s]', low=0.001, high=60.0
-    )
-    stream_timeout_s: float = parameter(
-        0.75,
-        'wall time without an arrival after which a stream is stale even though the ROS clock '
-        'stands still, as it does when a simulator was killed [s]',
-        low=0.05,
-        high=60.0,
-    )
-
-    def __post_init__(self) -> None:
-        validate(self)
-        if not self.interval_tolerance_s < self.step_interval_s / 2.0:
-            raise InvalidParameterError(
-                f'interval_tolerance_s is {self.interval_tolerance_s:g}; valid: less than half of '
-                f'step_interval_s = {self.step_interval_s:g}, so that no frame serves two places.'
-            )
-
-
-@dataclass
-class _Stream(Generic[ItemT]):
-    """Stamped items, oldest first, no two with the same stamp."""
-
-    what: str
-    stamps_ns: list[int] = field(default_factory=list)
-    items: list[ItemT] = field(default_factory=list)
-    arrival_monotonic_ns: int | None = None
-
-    def insert(self, stamp_ns: int, item: ItemT, *, keep_ns: int) -> None:
-        """Put an item in its place; drop duplicates and what is older than ``keep_ns``."""
-        index = bisect.bisect_left(self.stamps_ns, stamp_ns)
-        if index < len(self.stamps_ns) and self.stamps_ns[index] == stamp_ns:
-            return
-        self.stamps_ns.insert(index, stamp_ns)
-        self.items.insert(index, item)
-        first = bisect.bisect_left(self.stamps_ns, self.stamps_ns[-1] - keep_ns)
-        del self.stamps_ns[:first], self.items[:first]
-
-    def nearest(self, stamp_ns: int) -> int:
-        """Return the index of the item nearest in time; the stream must not be empty."""
-        index = bisect.bisect_left(self.stamps_ns, stamp_ns)
-        around = range(max(index - 1, 0), min(index + 1, len(self.stamps_ns)))
-        return min(around, key=lambda i: abs(self.stamps_ns[i] - stamp_ns))
-
-    def age_s(self, now_ns: int) -> float:
-        """Return the age of the newest item, NaN when there is none."""
-        return (now_ns - self.stamps_ns[-1]) * 1e-9 if self.stamps_ns else math.nan
-
-    def clear(self) -> None:
-        """Forget all items, and that any arrived."""
-        self.stamps_ns.clear()
-        self.items.clear()
-        self.arrival_monotonic_ns = None
+_FASTEST = 20  # times real time that no simulation is faster than
 
 
 class FrameBuffer:
@@ -113,7 +33,7 @@ class FrameBuffer:
     Late items are put in their place, duplicates dropped, stamps from the future refused. Nothing
     is made up: a frame that is missing, old or without a state of its time is a NotReady that says
     which. When ``now_ns`` goes back by ``clock_jump_s`` (a simulator was restarted, a bag looped)
-    all is forgotten and ``epoch`` grows by one.
+    or forward by ``clock_forward_s`` all is forgotten and ``epoch`` grows by one.
 
     Joints, and a wrist camera where ``wants_wrist``, go with the newest frame of an observation.
 
@@ -135,10 +55,10 @@ class FrameBuffer:
             config.interval_tolerance_s + config.max_state_skew_s
         )
         self._lock = threading.Lock()
-        self._images: _Stream[Image] = _Stream('frame')
-        self._states: _Stream[RobotState] = _Stream('robot state')
-        self._joints: _Stream[Array] = _Stream('joint state')
-        self._wrist: _Stream[Image] | None = _Stream('wrist frame') if wants_wrist else None
+        self._images: Stream[Image] = Stream('frame')
+        self._states: Stream[RobotState] = Stream('robot state')
+        self._joints: Stream[Array] = Stream('joint state')
+        self._wrist: Stream[Image] | None = Stream('wrist frame') if wants_wrist else None
         self._last_now_ns: int | None = None
         self._last_monotonic_ns = 0
         self._epoch = 0
@@ -146,7 +66,7 @@ class FrameBuffer:
 
     @property
     def epoch(self) -> int:
-        """Return how often the clock has jumped back."""
+        """Return how often the clock has jumped."""
         return self._epoch
 
     # -- in --------------------------------------------------------------------------------------
@@ -165,6 +85,24 @@ class FrameBuffer:
         """Add a robot state. Raises FutureStampError or ClockJumpError as ``push_image`` does."""
         with self._lock:
             self._push(self._states, state.stamp_ns, state, now_ns, monotonic_ns)
+
+    def doubt_images(self, error: WmPlannerError, *, monotonic_ns: int) -> None:
+        """Have no frames, for ``error``, until there was no doubt for ``trust_again_s``."""
+        self._doubt(self._images, error, monotonic_ns)
+
+    def doubt_states(self, error: WmPlannerError, *, monotonic_ns: int) -> None:
+        """Have no robot states, for ``error``, until there was no doubt for ``trust_again_s``."""
+        self._doubt(self._states, error, monotonic_ns)
+
+    def _doubt(self, stream: Stream[Any], error: WmPlannerError, monotonic_ns: int) -> None:
+        believed_from_ns = monotonic_ns + _ns(self._config.trust_again_s)
+        with self._lock:
+            stream.doubt, stream.believed_from_ns = error, believed_from_ns
+
+    def forget_states(self) -> None:
+        """Forget the robot states: the arm is somewhere else."""
+        with self._lock:
+            self._states.clear()
 
     def push_joints(
         self, stamp_ns: int, joints_rad: Array, *, now_ns: int, monotonic_ns: int
@@ -194,7 +132,7 @@ class FrameBuffer:
                 stream.clear()
 
     def _push(
-        self, stream: _Stream[ItemT], stamp_ns: int, item: ItemT, now_ns: int, monotonic_ns: int
+        self, stream: Stream[ItemT], stamp_ns: int, item: ItemT, now_ns: int, monotonic_ns: int
     ) -> None:
         jump = self._watch_clock(now_ns, monotonic_ns)
         if jump is not None:
@@ -208,20 +146,27 @@ class FrameBuffer:
         before_ns = stream.arrival_monotonic_ns
         stream.arrival_monotonic_ns = max(monotonic_ns, before_ns or monotonic_ns)
         stream.insert(stamp_ns, item, keep_ns=self._keep_ns)
+        if monotonic_ns >= stream.believed_from_ns:
+            stream.doubt = None
 
     def _watch_clock(self, now_ns: int, monotonic_ns: int) -> ClockJumpError | None:
-        """Clear everything and return the error if the clock went back since the last call."""
+        """Clear everything and return the error if the clock jumped since the last call."""
         last_ns = self._last_now_ns
         if last_ns is not None and monotonic_ns < self._last_monotonic_ns:
             return None  # the caller read its clocks before another thread did and came in later
+        wall_ns = monotonic_ns - self._last_monotonic_ns
         self._last_now_ns, self._last_monotonic_ns = now_ns, monotonic_ns
-        if last_ns is None or last_ns - now_ns < _ns(self._config.clock_jump_s):
+        if not last_ns:  # simulated time stands at 0 before it begins
+            return None
+        ahead_ns, may_ns = now_ns - last_ns, _ns(self._config.clock_forward_s) + _FASTEST * wall_ns
+        is_back = -ahead_ns >= _ns(self._config.clock_jump_s)
+        if not is_back and ahead_ns <= may_ns:
             return None
         self._forget()
         self._epoch += 1
         self._jump = ClockJumpError(
-            f'the clock went back by {(last_ns - now_ns) * 1e-9:.3f} s; all frames and states from '
-            'before were dropped.'
+            f'the clock went {"back" if is_back else "forward"} by {abs(ahead_ns) * 1e-9:.3f} s; '
+            'all frames and states from before were dropped.'
         )
         return self._jump
 
@@ -238,6 +183,15 @@ class FrameBuffer:
         """Return the newest robot state, however old."""
         with self._lock:
             return self._states.items[-1] if self._states.items else None
+
+    def state_near(self, stamp_ns: int) -> RobotState | None:
+        """Return the robot state of the time ``stamp_ns``, None where none is near enough."""
+        with self._lock:
+            if self._states.items:
+                state = self._states.items[self._states.nearest(stamp_ns)]
+                if abs(state.stamp_ns - stamp_ns) <= _ns(self._config.max_state_skew_s):
+                    return state
+        return None
 
     def image_age_s(self, now_ns: int) -> float:
         """Return the age of the newest frame [s], NaN when none."""
@@ -309,8 +263,10 @@ class FrameBuffer:
         return None
 
     def _stream_freshness(
-        self, stream: _Stream[ItemT], max_age_s: float, now_ns: int, monotonic_ns: int
+        self, stream: Stream[ItemT], max_age_s: float, now_ns: int, monotonic_ns: int
     ) -> NotReady | None:
+        if stream.doubt is not None:
+            return NotReady(error=stream.doubt)
         if stream.arrival_monotonic_ns is None:
             if self._jump is not None:
                 return NotReady(error=self._jump)

@@ -9,12 +9,14 @@ import logging
 
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
+from wm_planner.control.progress import Signals
 from wm_planner.control.pursuit import Next, Pursuit, PursuitConfig
 from wm_planner.control.status import ALL_IS_WELL, Notice, Termination
 from wm_planner.control.worker import PlanningWorker, PlanOutcome, PlanRequest
 from wm_planner.core.config import parameter
 from wm_planner.core.errors import (
     PlannerFailedError,
+    PlannerTimeoutError,
     PlanningError,
     SafetyError,
     StaleCommandError,
@@ -110,6 +112,20 @@ class GoalLoop:
         """Return how long the planner has been at work on something without an answer [s]."""
         starts = [self._worker.busy_since_ns(), self._pending_since_ns if self._pending else None]
         return max([0.0, *((monotonic_ns - s) * 1e-9 for s in starts if s is not None)])
+
+    def planner_trouble(self, monotonic_ns: int, timeout_s: float) -> WmPlannerError | None:
+        """Return why no answer of the planner will come, None while one may."""
+        if not self._worker.is_alive():
+            why = self._worker.start_error
+            what = 'has died' if why is None else f'could not make the planner again ({why})'
+            return PlannerFailedError(f'the planning thread {what}; valid: ~/reset tries anew.')
+        waited_s = self.waited_s(monotonic_ns)
+        if waited_s <= timeout_s:
+            return None
+        return PlannerTimeoutError(
+            f'the planning thread has not answered for {waited_s:.1f} s; valid: at most '
+            f'{timeout_s:g} s (planner_timeout_s).'
+        )
 
     def take_plan(self) -> Plan | None:
         """Return the plan that arrived since the last call."""
@@ -242,7 +258,7 @@ class GoalLoop:
         plan = self._valid_plan(outcome, pursuit)
         if plan is None:
             return
-        following = pursuit.on_plan(plan.goal_energy)
+        following = pursuit.on_plan(Signals.of(plan))
         if following is Next.END:
             self._end_as_pursuit_says(pursuit)
         if following is not Next.EXECUTE:
@@ -276,7 +292,7 @@ class GoalLoop:
     def _request_plan(self, now_ns: int, monotonic_ns: int) -> None:
         """Hand the planner an observation that is newer than the last motion."""
         assert self._pursuit is not None, 'called while pursuing'
-        if self._worker.busy_since_ns() is not None:
+        if self._worker.is_loading or self._worker.busy_since_ns() is not None:
             return  # an observation taken now would be old when its turn comes
         found = self._buffer.snapshot(now_ns, monotonic_ns, not_before_ns=self._not_before_ns)
         if isinstance(found, NotReady):
@@ -308,6 +324,5 @@ class GoalLoop:
         notice = {
             Termination.REACHED: Notice(0, 'the last goal is reached.'),
             Termination.TIMEOUT: Notice(0, 'the steps of the last goal are used up.'),
-            Termination.STALLED: Notice(PlanningError.code, 'the energy no longer falls.'),
-        }[pursuit.termination]
-        self.end(pursuit.termination, notice)
+        }.get(pursuit.termination)
+        self.end(pursuit.termination, notice or Notice.of(pursuit.stall or PlanningError()))

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import logging
 
 import numpy as np
 
-from wm_planner.control.safety import SafetyFilter
-from wm_planner.core.errors import DriverError, SafetyError, WmPlannerError
+from wm_planner.control.safety import SafetyFilter, command_to_hold
+from wm_planner.core.errors import DisplacedError, DriverError, SafetyError, WmPlannerError
 from wm_planner.core.geometry import rotation_angle
 from wm_planner.core.protocols import CommandSink
 from wm_planner.core.types import ArmCommand, RobotState
@@ -39,6 +39,9 @@ class Outlet:
     arm more than a step away from it, it is the measured pose. The gripper always keeps the last
     closedness that was commanded: the measured one would hold an object with no force.
 
+    Only once in a row, though: of an arm that leaves what it holds again, the pose is wrong or
+    somebody moves it, and to follow would move it further. Then nothing is sent any more.
+
     Closed at first, when nothing is sent. One thread at a time (the controller's lock).
     """
 
@@ -49,6 +52,7 @@ class Outlet:
         self._setpoint: ArmCommand | None = None  # last sent since it was opened
         self._hold_target: ArmCommand | None = None
         self._is_released = False
+        self._has_followed = False  # held it at a place that it was moved to, and not sent it since
 
     @property
     def is_open(self) -> bool:
@@ -71,16 +75,24 @@ class Outlet:
         self._is_open = False
         self._sink.hold()
 
+    def mute(self) -> None:
+        """Let nothing leave any more, not even a hold: where the arm is cannot be trusted."""
+        self._forget()
+        self._is_open = False
+
     def hold_measured(self, state: RobotState | None) -> None:
         """Hold where the arm is, once that is known, and tell the sink to hold at once."""
-        self._hold_target = None if state is None else self._here(state)
+        self._hold_target = self._here(state)
         self._sink.hold()
 
-    def release(self) -> None:
-        """Leave it to the sink to hold, because nothing can be vetted; sends nothing."""
+    def release(self, state: RobotState | None) -> None:
+        """Leave it to the sink to hold, because nothing can be vetted; sends nothing.
+
+        ``state`` is the last that was known: what the sink holds is held after it.
+        """
         if self._is_open and not self._is_released:
             self._is_released = True
-            self._hold_target = None  # the sink holds the measured pose, so that is held after it
+            self._hold_target = self._here(state)
             self._sink.hold()
 
     def send(self, due: ArmCommand | None, state: RobotState, now_ns: int) -> Sent:
@@ -91,23 +103,30 @@ class Outlet:
         if due is not None:
             verdict = self._safety.apply(due.restamped(now_ns), state, now_ns)
             if verdict.command is not None:
-                sent = self._put(verdict.command, None)
+                sent = self._put(verdict.command, state, None)
+                self._has_followed = False
                 self._hold_target = self._setpoint
                 return sent
             refusal = verdict.error
-        if self._hold_target is None or self._is_displaced(self._hold_target, state):
-            self._hold_target = self._here(state)
-        verdict = self._safety.apply(self._hold_target.restamped(now_ns), state, now_ns)
+        target = self._hold_target
+        if target is not None and self._is_displaced(target, state):
+            if self._has_followed:
+                return Sent(refusal=refusal, fault=_displaced(target, state))
+            self._has_followed, target = True, None
+        if target is None:
+            target = self._here(state) or ArmCommand.hold_at(state)
+            self._hold_target = target
+        verdict = self._safety.apply(target.restamped(now_ns), state, now_ns)
         if verdict.command is None:
-            self.release()
+            self.release(state)
             return Sent(refusal=refusal or verdict.error)
-        return self._put(verdict.command, refusal)
+        return self._put(verdict.command, state, refusal)
 
-    def _put(self, command: ArmCommand, refusal: SafetyError | None) -> Sent:
+    def _put(self, command: ArmCommand, state: RobotState, refusal: SafetyError | None) -> Sent:
         try:
             self._setpoint = self._sink.send(command)
         except SafetyError as error:  # the sink cannot go there: out of reach, joint limits
-            self.release()
+            self.release(state)
             return Sent(refusal=refusal or error)
         except Exception as error:  # whatever a driver raises stops the arm, not the node
             _logger.exception('the sink raised')
@@ -127,13 +146,19 @@ class Outlet:
         angle = float(rotation_angle(target.quaternion_xyzw, state.quaternion_xyzw))
         return distance > limits.max_step_m or angle > limits.max_step_rad
 
-    def _here(self, state: RobotState) -> ArmCommand:
-        command = ArmCommand.hold_at(state)
-        if self._setpoint is None:
-            return command
-        return replace(command, gripper_closedness=self._setpoint.gripper_closedness)
+    def _here(self, state: RobotState | None) -> ArmCommand | None:
+        limits = self._safety.limits
+        return command_to_hold(state, self._setpoint, limits.low_m, limits.high_m)
 
     def _forget(self) -> None:
         self._setpoint = self._hold_target = None
-        self._is_released = False
+        self._is_released = self._has_followed = False
         self._safety.reset()
+
+
+def _displaced(target: ArmCommand, state: RobotState) -> DisplacedError:
+    distance = float(np.linalg.norm(target.position_m - state.position_m))
+    return DisplacedError(
+        f'the arm is {distance:.2f} m from where it is held, for the second time; valid: an arm '
+        'that stays. Disable motion before moving it by hand, and see that the tool pose is right.'
+    )

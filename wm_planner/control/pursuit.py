@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import enum
 import math
 
+from wm_planner.control.progress import ProgressConfig, ProgressWatch, Signals
 from wm_planner.control.status import Termination
 from wm_planner.core.config import parameter, validate
-from wm_planner.core.errors import InvalidGoalError
-from wm_planner.core.types import Goal
+from wm_planner.core.errors import InvalidGoalError, PlanningError
+from wm_planner.core.types import Goal, UncertaintyLimits
 
 
 @dataclass(frozen=True, kw_only=True)
-class PursuitConfig:
+class PursuitConfig(ProgressConfig):
     """When a goal counts as reached or given up."""
 
     reached_plans: int = parameter(
@@ -24,15 +25,6 @@ class PursuitConfig:
         'plans in a row whose goal energy is below the tolerance for a goal to be reached',
         low=1,
         high=100,
-    )
-    stall_plans: int = parameter(
-        0,
-        'plans in a row without a lower goal energy that end the goals as stalled; 0 = never',
-        low=0,
-        high=10_000,
-    )
-    stall_fraction: float = parameter(
-        0.02, 'part by which the energy must fall to count as lower', low=0.0, high=1.0
     )
     max_dropped_plans: int = parameter(
         5,
@@ -70,6 +62,7 @@ class Pursuit:
         tolerance: float,
         config: PursuitConfig,
         list_id: int,
+        limits: UncertaintyLimits | None = None,
     ) -> None:
         if not goals:
             raise InvalidGoalError('the list of goals is empty; valid: at least one goal.')
@@ -86,8 +79,7 @@ class Pursuit:
         self._limits = tuple(steps_per_goal) or (0,) * len(goals)
         self._config = config
         self._below = 0
-        self._best = math.inf
-        self._without_gain = 0
+        self._progress = ProgressWatch(config, limits or UncertaintyLimits())
         self._dropped_in_a_row = 0
         self._awaits_verdict = False
         self.tolerance = tolerance
@@ -98,6 +90,7 @@ class Pursuit:
         self.plans = 0
         self.plans_dropped = 0
         self.termination: Termination | None = None
+        self.stall: PlanningError | None = None  # why it ended STALLED
 
     @property
     def goal(self) -> Goal:
@@ -125,8 +118,9 @@ class Pursuit:
         limit = self._limits[self.index]
         return None if limit == 0 else max(limit - self.steps[-1], 0)
 
-    def on_plan(self, energy: float) -> Next:
-        """Take the goal energy of a new plan; return what to do with the plan."""
+    def on_plan(self, signals: Signals) -> Next:
+        """Take what a new plan says of itself; return what to do with the plan."""
+        energy = signals.energy
         self.plans += 1
         self.energies[-1] = energy
         is_below = energy < self.tolerance
@@ -135,7 +129,8 @@ class Pursuit:
         self._below = self._below + 1 if is_below else 0
         if self._below >= self._config.reached_plans:
             return self._next_goal(Termination.REACHED)
-        if self._is_stalled(energy):
+        self.stall = self._progress.look(signals).stall
+        if self.stall is not None:
             return self._end(Termination.STALLED)
         return Next.EXECUTE
 
@@ -159,23 +154,14 @@ class Pursuit:
             return self._end(Termination.PLANNER_FAILED)
         return Next.OBSERVE
 
-    def _is_stalled(self, energy: float) -> bool:
-        if self._config.stall_plans == 0 or math.isnan(energy):
-            return False
-        if energy < self._best * (1.0 - self._config.stall_fraction):
-            self._best, self._without_gain = energy, 0
-        else:
-            self._without_gain += 1
-        return self._without_gain >= self._config.stall_plans
-
     def _next_goal(self, how_the_last_ends: Termination) -> Next:
         if self.index + 1 == self.count:
             return self._end(how_the_last_ends)
         self.index += 1
         self.energies.append(math.nan)
         self.steps.append(0)
-        self._below = self._without_gain = 0
-        self._best = math.inf
+        self._below = 0
+        self._progress.begin()
         return Next.OBSERVE
 
     def _end(self, termination: Termination) -> Next:

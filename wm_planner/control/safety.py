@@ -64,6 +64,12 @@ class SafetyConfig:
         low=0.01,
         high=2.0,
     )
+    overspeed_factor: float = parameter(
+        1.5,
+        'multiple of the speed limits at which the measured speed of the tool stops the arm',
+        low=1.1,
+        high=5.0,
+    )
 
     def __post_init__(self) -> None:
         validate(self)
@@ -214,6 +220,32 @@ class SafetyFilter:
             if distance <= self._limits.max_step_m and angle <= self._limits.max_step_rad:
                 return last, min((now_ns - last.stamp_ns) * 1e-9, window_s)
         return ArmCommand.hold_at(state), window_s
+
+
+def command_to_hold(
+    state: RobotState | None, last: ArmCommand | None, low_m: Array, high_m: Array
+) -> ArmCommand | None:
+    """Return the target that keeps the arm where it is, None where nothing is known.
+
+    That is the measured pose, but never one outside the box ``low_m`` .. ``high_m`` for an arm that
+    was last sent to one inside: such a measurement is false, or the arm is where nobody should
+    send it again. The gripper keeps its last target: fingers that are stopped by an object would
+    let go of it if their measured opening became the target.
+    """
+    if state is None:
+        return last
+    here = ArmCommand.hold_at(state)
+    if last is None:
+        return here
+    if not _is_inside(state.position_m, low_m, high_m) and _is_inside(
+        last.position_m, low_m, high_m
+    ):
+        return last
+    return replace(here, gripper_closedness=last.gripper_closedness)
+
+
+def _is_inside(position_m: Array, low_m: Array, high_m: Array) -> bool:
+    return bool(np.all(position_m >= low_m) and np.all(position_m <= high_m))
 
 
 # The checks: each returns the command, shortened where needed, and the clamp's name or '' ---------

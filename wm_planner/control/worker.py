@@ -6,53 +6,28 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-import logging
 import threading
 import time
 from typing import Protocol, runtime_checkable
 
-from wm_planner.core.errors import (
-    PlannerFailedError,
-    PlannerTimeoutError,
-    WmPlannerError,
+from wm_planner.control.planner_calls import (
+    GoalDone,
+    PlannerInfo,
+    PlanOutcome,
+    PlanRequest,
+    answer,
+    attempt,
+    begin_task,
+    call,
+    describe,
+    no_plan,
+    stopped_error,
 )
-from wm_planner.core.protocols import LooksThroughWrist, Planner, TakesInstruction
-from wm_planner.core.types import ActionSpec, Goal, Observation, Plan
+from wm_planner.core.errors import PlannerTimeoutError
+from wm_planner.core.protocols import LooksAhead, Planner, TakesInstruction
+from wm_planner.core.types import Goal
 
-_logger = logging.getLogger(__name__)
-
-GoalDone = Callable[[WmPlannerError | None], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanRequest:
-    """One plan to make; ``request_id`` tells an answer from that to an earlier request."""
-
-    observation: Observation
-    goal: Goal
-    deadline_s: float | None
-    executed_steps: int
-    request_id: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanOutcome:
-    """The answer to a request: a plan, or why there is none."""
-
-    request: PlanRequest
-    plan: Plan | None
-    error: WmPlannerError | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannerInfo:
-    """What is known of a planner once it is loaded."""
-
-    action_spec: ActionSpec
-    context_frames: int
-    goal_tolerance: float
-    wants_wrist_image: bool = False
+__all__ = ['PlanOutcome', 'PlanRequest', 'PlannerInfo', 'PlanningWorker']
 
 
 @runtime_checkable
@@ -70,6 +45,9 @@ class PlanningWorker:
     plan in a callback would starve the node. Mailboxes are latest-wins both ways: a request
     replaces one that has not been begun, an outcome one that has not been polled. Goals are
     encoded in order, before the next plan.
+
+    A thread that has died or hangs can be left behind (``revive``): a new one makes a new planner,
+    and whatever the old one still does is not looked at.
 
     All methods may be called from any thread and none but ``start`` and ``stop`` waits.
     """
@@ -93,7 +71,10 @@ class PlanningWorker:
         self._planner: Planner | None = None
         self._info: PlannerInfo | None = None
         self._start_error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name='planning', daemon=True)
+        self._goal_under_way: GoalDone | None = None
+        self._is_open = True  # goals are taken
+        self._life = 0  # a thread of an earlier life touches nothing any more
+        self._thread = self._make_thread()
 
     def start(self, timeout_s: float) -> PlannerInfo:
         """Start the thread and return once the factory is done there.
@@ -120,12 +101,12 @@ class PlanningWorker:
         thread if the worker has stopped.
         """
         with self._wake:
-            is_open = self._thread.is_alive() and not self._stop_wanted
+            is_open = self._is_open and self._thread.is_alive() and not self._stop_wanted
             if is_open:
                 self._goals.append((goal, done))
                 self._note_work()
         if not is_open:
-            done(_stopped_error())
+            done(stopped_error())
 
     def submit(self, request: PlanRequest) -> None:
         """Ask for a plan; replaces a request that has not been begun."""
@@ -157,14 +138,55 @@ class PlanningWorker:
     def busy_since_ns(self) -> int | None:
         """Return when the plan or goal under way was begun, on the monotonic clock; None when idle.
 
-        For work that is still in the mailbox of an idle thread it is when it was put there.
+        For work that is still in the mailbox of an idle thread it is when it was put there. None
+        while the planner is being made, which has a limit of its own.
         """
         with self._wake:
-            return self._busy_since_ns
+            return None if self._planner is None else self._busy_since_ns
 
     def is_alive(self) -> bool:
         """Return whether the thread runs."""
         return self._thread.is_alive()
+
+    @property
+    def info(self) -> PlannerInfo:
+        """Return what is known of the planner; only after ``start`` has returned."""
+        assert self._info is not None, 'the planner was loaded'
+        return self._info
+
+    @property
+    def is_loading(self) -> bool:
+        """Return whether the thread is making the planner, which may take minutes."""
+        with self._wake:
+            return self._planner is None and self._thread.is_alive()
+
+    @property
+    def start_error(self) -> Exception | None:
+        """Return why the planner could not be made."""
+        with self._wake:
+            return self._start_error
+
+    def revive(self) -> None:
+        """Leave the thread to itself, dead or hanging, and make a planner in a new one.
+
+        Goals that are or wait to be encoded fail. Does nothing once stopped, or while the planner
+        is being made.
+        """
+        with self._wake:
+            if self._stop_wanted or (self._planner is None and self._thread.is_alive()):
+                return
+            self._life += 1
+            former, self._planner = self._planner, None
+            self._request = self._outcome = self._task = None
+            self._busy_since_ns = self._start_error = None
+            self._reset_wanted, self._is_open = False, True
+            unfinished = self._take_goals()
+            self._thread = self._make_thread()
+            self._thread.start()
+        if isinstance(former, Interruptible):
+            former.request_stop()
+        for done in unfinished:
+            call(done, stopped_error())
 
     def stop(self, timeout_s: float) -> bool:
         """Stop the thread; return False if it is still in a plan after ``timeout_s``.
@@ -181,6 +203,19 @@ class PlanningWorker:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def _take_goals(self) -> list[GoalDone]:
+        """Return what is to be called for goals that nobody will encode; with the lock held."""
+        unfinished = [done for _, done in self._goals]
+        if self._goal_under_way is not None:
+            unfinished.append(self._goal_under_way)
+        self._goals.clear()
+        self._goal_under_way = None
+        return unfinished
+
+    def _make_thread(self) -> threading.Thread:
+        arguments = (self._life,)
+        return threading.Thread(target=self._run, args=arguments, name='planning', daemon=True)
+
     def _note_work(self) -> None:
         if self._busy_since_ns is None:
             self._busy_since_ns = self._monotonic_ns()
@@ -188,44 +223,47 @@ class PlanningWorker:
 
     # -- on the planning thread ------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, life: int) -> None:
         try:
             planner = self._make_planner()
-            info = PlannerInfo(
-                action_spec=planner.action_spec,
-                context_frames=planner.context_frames,
-                goal_tolerance=planner.goal_tolerance,
-                wants_wrist_image=(
-                    isinstance(planner, LooksThroughWrist) and planner.wants_wrist_image
-                ),
-            )
+            info = describe(planner)
         except Exception as error:  # raised again by start(), on the thread that waits there
             with self._wake:
-                self._start_error = error
+                if self._life == life:
+                    self._start_error = error
                 self._wake.notify_all()
             return
         with self._wake:
-            self._planner, self._info = planner, info
+            if self._life == life:
+                self._planner, self._info = planner, info
+                if self._busy_since_ns is not None:
+                    self._busy_since_ns = self._monotonic_ns()  # what waited begins now
             self._wake.notify_all()
         try:
-            while self._work_once(planner):
+            while self._work_once(planner, life):
                 pass
         finally:
+            unfinished: list[GoalDone] = []
             with self._wake:
-                self._planner = None
-                self._stop_wanted = True
-                unfinished = list(self._goals)
-                self._goals.clear()
-            for _, done in unfinished:
-                _call(done, _stopped_error())
+                if self._life == life:
+                    self._planner, self._is_open = None, False
+                    unfinished = self._take_goals()
+            for done in unfinished:
+                call(done, stopped_error())
 
-    def _work_once(self, planner: Planner) -> bool:
+    def _work_once(self, planner: Planner, life: int) -> bool:
         """Wait for one job and do it; return False when told to stop."""
         with self._wake:
             self._wake.wait_for(
-                lambda: self._stop_wanted or self._reset_wanted or self._goals or self._request
+                lambda: (
+                    self._stop_wanted
+                    or self._life != life
+                    or self._reset_wanted
+                    or self._goals
+                    or self._request
+                )
             )
-            if self._stop_wanted:
+            if self._stop_wanted or self._life != life:
                 return False
             is_reset, self._reset_wanted = self._reset_wanted, False
             task, self._task = self._task, None
@@ -233,75 +271,32 @@ class PlanningWorker:
             request = None
             if goal_job is None:
                 request, self._request = self._request, None
+            else:
+                self._goal_under_way = goal_job[1]
             self._busy_since_ns = self._monotonic_ns()
         try:
-            error = _attempt(planner.reset) if is_reset else None
+            error = attempt(planner.reset) if is_reset else None
             if task is not None and isinstance(planner, TakesInstruction) and error is None:
-                error = _attempt(lambda: _begin_task(planner, task))
+                error = attempt(lambda: begin_task(planner, task))
             if goal_job is not None:
                 goal, done = goal_job
-                _call(done, error or _attempt(lambda: planner.prepare_goal(goal)))
-            elif request is not None:
-                outcome = _answer(planner, request) if error is None else _no_plan(request, error)
+                error = error or attempt(lambda: planner.prepare_goal(goal))
                 with self._wake:
-                    self._outcome = outcome
+                    is_mine = self._life == life
+                    if is_mine:
+                        self._goal_under_way = None
+                if is_mine:
+                    call(done, error)
+            elif request is not None:
+                outcome = answer(planner, request) if error is None else no_plan(request, error)
+                with self._wake:
+                    if self._life == life:
+                        self._outcome = outcome
+                if outcome.plan is not None and isinstance(planner, LooksAhead):
+                    attempt(planner.look_ahead)  # while the arm moves
         finally:
             with self._wake:
-                has_more = bool(self._goals or self._request)
-                self._busy_since_ns = self._monotonic_ns() if has_more else None
+                if self._life == life:
+                    has_more = bool(self._goals or self._request)
+                    self._busy_since_ns = self._monotonic_ns() if has_more else None
         return True
-
-
-def _begin_task(planner: Planner, instruction: str) -> None:
-    planner.reset()
-    if isinstance(planner, TakesInstruction):
-        planner.set_instruction(instruction)
-
-
-def _attempt(action: Callable[[], None]) -> WmPlannerError | None:
-    """Run a planner's method; return what it raised as an error of this package."""
-    try:
-        action()
-    except WmPlannerError as error:
-        return error
-    except Exception as error:  # a planner may raise anything; the thread must live on
-        _logger.exception('the planner raised')
-        return PlannerFailedError(f'the planner raised {type(error).__name__}: {error}')
-    return None
-
-
-def _answer(planner: Planner, request: PlanRequest) -> PlanOutcome:
-    plan: object = None
-
-    def run() -> None:
-        nonlocal plan
-        plan = planner.plan(
-            request.observation,
-            request.goal,
-            deadline_s=request.deadline_s,
-            executed_steps=request.executed_steps,
-        )
-
-    error = _attempt(run)
-    if error is not None:
-        return _no_plan(request, error)
-    if not isinstance(plan, Plan):
-        return _no_plan(
-            request, PlannerFailedError(f'the planner returned {type(plan).__name__}; valid: Plan.')
-        )
-    return PlanOutcome(request=request, plan=plan, error=None)
-
-
-def _no_plan(request: PlanRequest, error: WmPlannerError) -> PlanOutcome:
-    return PlanOutcome(request=request, plan=None, error=error)
-
-
-def _call(done: GoalDone, error: WmPlannerError | None) -> None:
-    try:
-        done(error)
-    except Exception:  # a caller's mistake must not end the planning thread
-        _logger.exception('the callback of prepare_goal raised')
-
-
-def _stopped_error() -> PlannerFailedError:
-    return PlannerFailedError('the planning thread has stopped; valid: while the node is active.')

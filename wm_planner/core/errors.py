@@ -134,6 +134,30 @@ class GapError(DataError):
     code = 205
 
 
+class FrozenCameraError(DataError):
+    """Frames keep coming and are one and the same picture, though the arm has moved."""
+
+    code = 206
+
+
+class UnusableFrameError(DataError):
+    """A frame is black, saturated, without contrast or noise: it shows nothing of the scene."""
+
+    code = 207
+
+
+class StateJumpError(DataError):
+    """A robot state is further from the one before than any arm gets in that time."""
+
+    code = 208
+
+
+class ImplausibleJointsError(DataError):
+    """Joint positions are outside any joint's range: degrees, encoder ticks, a broken driver."""
+
+    code = 209
+
+
 # 3xx: planner -------------------------------------------------------------------------------------
 
 
@@ -177,6 +201,24 @@ class DeviceMemoryError(PlanningError):
     """The device has no memory for even one action sequence."""
 
     code = 306
+
+
+class NoProgressError(PlanningError):
+    """The energy has not fallen for a while: the goals are given up."""
+
+    code = 307
+
+
+class UncertainPlanError(PlanningError):
+    """The planner sees no difference between what it could do: flat energy, or scattered elites."""
+
+    code = 308
+
+
+class SurpriseError(PlanningError):
+    """What happens is not what the world model predicts."""
+
+    code = 309
 
 
 # 4xx: safety --------------------------------------------------------------------------------------
@@ -240,6 +282,42 @@ class UnreachablePoseError(SafetyError):
     """No joint angles bring the tool to a pose, or only some near a singularity."""
 
     code = 409
+
+
+class SecondPublisherError(SafetyError):
+    """Somebody else sends commands to the arm on the topics of this node."""
+
+    code = 410
+
+
+class ContactForceError(SafetyError):
+    """The measured force or torque is above the limit of the robot profile."""
+
+    code = 411
+
+
+class WrenchLostError(SafetyError):
+    """The wrench that the robot profile demands is silent or is not finite."""
+
+    code = 412
+
+
+class EmergencyStopLostError(EmergencyStopError):
+    """The heartbeat of the emergency stop that the robot profile demands has stopped."""
+
+    code = 413
+
+
+class OverspeedError(SafetyError):
+    """The arm moves faster than it was told to."""
+
+    code = 414
+
+
+class DisplacedError(SafetyError):
+    """The arm does not stay where it is held: somebody moves it, or its pose is wrong."""
+
+    code = 415
 
 
 # 5xx: simulator, driver, recorder -----------------------------------------------------------------

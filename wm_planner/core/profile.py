@@ -58,6 +58,43 @@ class Topics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StopInputs:
+    """What else of a robot may stop it; an empty topic: the robot has none."""
+
+    estop_topic: str = parameter(
+        '', 'std_msgs/Bool: true stops and latches, false does not release; empty = none'
+    )
+    estop_heartbeat_s: float = parameter(
+        0.0,
+        'wall time between two messages of estop_topic at most, else that stops too [s]; '
+        '0 = silence is allowed',
+        low=0.0,
+        high=10.0,
+    )
+    wrench_topic: str = parameter(
+        '', 'geometry_msgs/WrenchStamped of what the tool feels; empty = none'
+    )
+    max_force_n: float = parameter(
+        30.0, 'norm of the force at which the arm stops [N]', low=0.1, high=1000.0
+    )
+    max_torque_nm: float = parameter(
+        10.0, 'norm of the torque at which the arm stops [Nm]', low=0.01, high=1000.0
+    )
+    wrench_debounce_s: float = parameter(
+        0.03,
+        'how long force or torque must stay above the limit [s]; twice the limit stops at once',
+        low=0.0,
+        high=1.0,
+    )
+    wrench_timeout_s: float = parameter(
+        0.2, 'wall time without a wrench at which the arm stops [s]', low=0.01, high=5.0
+    )
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RobotProfile:
     """What the package must know of a robot before it may move it.
 
@@ -110,6 +147,7 @@ class RobotProfile:
     joint_limits: JointLimitsConfig = field(default_factory=JointLimitsConfig)
     gripper_settings: GripperConfig = field(default_factory=GripperConfig)
     servo: ServoConfig = field(default_factory=ServoConfig)
+    stops: StopInputs = field(default_factory=StopInputs)
 
     def __post_init__(self) -> None:
         validate(self)

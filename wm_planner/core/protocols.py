@@ -26,6 +26,7 @@ from wm_planner.core.types import (
     Plan,
     StepResult,
     StopReason,
+    UncertaintyLimits,
 )
 
 Tensor = Any
@@ -86,6 +87,15 @@ class HorizonBound(Protocol):
 
     def check_horizon(self, horizon: int) -> None:
         """Raise InvalidParameterError for a horizon that ``rollout`` would refuse."""
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A WorldModel, or a Planner, whose uncertainty was measured on good runs; optional."""
+
+    @property
+    def uncertainty_limits(self) -> UncertaintyLimits:
+        """Return the limits beyond which it does not know what it does."""
 
 
 @runtime_checkable
@@ -176,6 +186,14 @@ class Planner(Protocol):
 
     def reset(self) -> None:
         """Forget warm starts; the next plan depends on its arguments and the generator alone."""
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A Planner that has something to work out while its plan is executed; optional."""
+
+    def look_ahead(self) -> None:
+        """Work out what the next plan will compare with; called once after each plan, or not."""
 
 
 @runtime_checkable

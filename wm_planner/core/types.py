@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import enum
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -330,7 +331,24 @@ class PlanDiagnostics:
     non_finite_count: int = 0
     elite_energies: tuple[float, ...] = ()
     std: tuple[float, ...] = ()  # [A] spread of the first step's distribution, in action units
+    relief: float = (
+        math.nan
+    )  # how much better the best is than the median first candidate; 0 = flat
+    surprise: float = math.nan  # see Surprise in docs/safety.md; 0 = as predicted, 1 = not at all
     milliseconds: Mapping[str, float] = field(default_factory=dict)  # per stage, 'total' always
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UncertaintyLimits:
+    """Where a planner's diagnostics say that it does not know what it does; calibrated with it.
+
+    The defaults never say so. ``min_relief`` and ``max_surprise`` are those of PlanDiagnostics,
+    ``max_spread`` is ``std`` over half the range of each dimension that is free, averaged.
+    """
+
+    min_relief: float = -math.inf
+    max_spread: float = math.inf
+    max_surprise: float = math.inf
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

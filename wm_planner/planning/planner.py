@@ -19,9 +19,23 @@ from wm_planner.core.actions import gripper_pin
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import NoFiniteEnergyError, PlannerFailedError
 from wm_planner.core.geometry import Array
-from wm_planner.core.protocols import Objective, OptimizationResult, Optimizer, WorldModel
-from wm_planner.core.types import ActionSpec, Goal, Observation, Plan, PlanDiagnostics
+from wm_planner.core.protocols import (
+    Calibrated,
+    Objective,
+    OptimizationResult,
+    Optimizer,
+    WorldModel,
+)
+from wm_planner.core.types import (
+    ActionSpec,
+    Goal,
+    Observation,
+    Plan,
+    PlanDiagnostics,
+    UncertaintyLimits,
+)
 from wm_planner.planning.deadline import Stopwatch, TimeBudget
+from wm_planner.planning.expectation import Expectation, relief
 from wm_planner.planning.shooting import ChunkSize, ShootingEnergy
 
 
@@ -102,6 +116,7 @@ class WorldModelPlanner:
         self._monotonic_ns = monotonic_ns
         self._goals: OrderedDict[str, _CachedGoal] = OrderedDict()
         self._last: _WarmStart | None = None
+        self._expectation = Expectation(model, objective)
         self._chunk_size = ChunkSize(config.max_samples_per_chunk)
         self._reserve_ms: float | None = None  # see TimeBudget
         self._stop = threading.Event()
@@ -122,6 +137,13 @@ class WorldModelPlanner:
         """Return the goal energy below which a goal is reached, NaN where not calibrated."""
         return self._model.goal_tolerance
 
+    @property
+    def uncertainty_limits(self) -> UncertaintyLimits:
+        """Return the model's limits; none where it was not calibrated."""
+        if isinstance(self._model, Calibrated):
+            return self._model.uncertainty_limits
+        return UncertaintyLimits()
+
     def seed(self, seed: int) -> None:
         """Restart the draws from ``seed``, now and at every later ``reset``."""
         self._seed = seed
@@ -130,6 +152,7 @@ class WorldModelPlanner:
     def reset(self) -> None:
         """Forget warm start and stop request and restart the draws: the next plan is repeatable."""
         self._last = None
+        self._expectation.forget()
         self._generator.manual_seed(self._seed)
         self._stop.clear()
 
@@ -141,6 +164,11 @@ class WorldModelPlanner:
     def prepare_goal(self, goal: Goal) -> None:
         """Check and encode a goal. Raises InputError, or PlannerFailedError for a broken latent."""
         self._goal_latent(goal)
+
+    @torch.inference_mode()
+    def look_ahead(self) -> None:
+        """Roll the last plan out once, for the next to tell how it came out."""
+        self._expectation.roll_out()
 
     @torch.inference_mode()
     def plan(
@@ -168,21 +196,23 @@ class WorldModelPlanner:
         watch.lap('goal')
         state = self._model.encode(observation)
         goal_energy = self._distance_now(state, cached.latent)
+        surprise = self._expectation.surprise(state, executed_steps)
         watch.lap('encode')
         init_mean = init_elites = None
         if self._config.warm_start and last is not None and last.goal is cached:
             init_mean = shift_steps(last.mean, executed_steps)
             init_elites = shift_steps(last.elites, executed_steps)
         budget = self._time_budget(watch, deadline_s)
+        energy = ShootingEnergy(
+            self._model,
+            self._objective,
+            state=state,
+            goal_latent=cached.latent,
+            chunk_size=self._chunk_size,
+            goes_on=budget.chunk_done,
+        )
         found = self._optimizer.minimize(
-            ShootingEnergy(
-                self._model,
-                self._objective,
-                state=state,
-                goal_latent=cached.latent,
-                chunk_size=self._chunk_size,
-                goes_on=budget.chunk_done,
-            ),
+            energy,
             self._spec_for(goal, observation),
             init_mean=init_mean,
             init_elites=init_elites,
@@ -193,6 +223,7 @@ class WorldModelPlanner:
         actions = self._checked_actions(found)
         watch.lap('optimize')
         self._last = _WarmStart(cached, found.mean, found.elites)
+        self._expectation.expect(state, found.actions)
         return Plan(
             goal_id=goal.goal_id,
             observation_stamp_ns=observation.stamp_ns,
@@ -207,6 +238,8 @@ class WorldModelPlanner:
                 non_finite_count=found.non_finite_count,
                 elite_energies=tuple(found.elite_energies.tolist()),
                 std=tuple(found.std[0].tolist()),
+                relief=relief(energy.first_energies, found.energy),
+                surprise=surprise,
                 milliseconds=watch.finish(),
             ),
         )

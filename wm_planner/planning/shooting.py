@@ -70,6 +70,7 @@ class ShootingEnergy:
         self._chunk_size = chunk_size or ChunkSize()
         self._goes_on = goes_on
         self._fits: int | None = None  # what the model says, asked once
+        self.first_energies: Tensor | None = None  # [S'] of the first candidates
 
     def __call__(self, actions: Tensor) -> Tensor:
         """Return energies [S'] of the first S' <= S of ``actions`` [S, H, A]."""
@@ -81,7 +82,10 @@ class ShootingEnergy:
             energies[-1].item()  # waits for the device: kernels run on after their launch returns
             if not self._goes_on(energies.shape[0]):
                 break
-        return torch.cat(scored)
+        found = torch.cat(scored)
+        if self.first_energies is None:
+            self.first_energies = found
+        return found
 
     def _score_chunk(self, actions: Tensor) -> Tensor:
         """Return energies of as many of ``actions`` as can be rolled out at once."""

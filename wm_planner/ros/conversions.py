@@ -281,6 +281,8 @@ def plan_to_message(plan: Plan, *, base_frame: str, now_ns: int) -> PlanDiagnost
     message.goal_energy = float(plan.goal_energy)
     message.elite_energies = [float(value) for value in found.elite_energies]
     message.std = [float(value) for value in found.std]
+    message.relief = float(found.relief)
+    message.surprise = float(found.surprise)
     message.action_names = list(plan.action_spec.names)
     message.horizon = int(plan.horizon)
     message.actions = plan.actions.ravel().tolist()

@@ -11,6 +11,7 @@ from typing import Any
 from wm_planner.control.controller import ControllerConfig
 from wm_planner.control.executor import ExecutorConfig
 from wm_planner.control.frame_buffer import FrameBufferConfig
+from wm_planner.control.plausibility import PlausibilityConfig
 from wm_planner.control.safety import SafetyConfig
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.paths import robot_profile_file
@@ -74,6 +75,7 @@ class PlannerNodeConfig:
         3.0, 'how long a running plan may take to end at shutdown [s]', low=0.1, high=60.0
     )
     buffer: FrameBufferConfig = field(default_factory=FrameBufferConfig)
+    plausibility: PlausibilityConfig = field(default_factory=PlausibilityConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     controller: ControllerConfig = field(default_factory=ControllerConfig)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import replace
 import math
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from wm_planner.control.status import ControllerStatus
 
 _WINDOW = 1000
+_PERCENTILES = (50, 95, 99)
 _LATE_CALLBACK_MS = 2.0
 _LATE_TICK_MS = 10.0
 
@@ -37,6 +37,11 @@ class RollingValues:
     def percentile(self, percent: float) -> float:
         """Return a percentile, or NaN when there is no value."""
         return float(np.percentile(self._values, percent)) if self._values else math.nan
+
+    def summary(self, name: str) -> dict[str, float]:
+        """Return p50, p95 and p99 under ``name``, NaN when there is no value."""
+        found = np.percentile(self._values, _PERCENTILES) if self._values else [math.nan] * 3
+        return {f'{name}_p{p}': float(v) for p, v in zip(_PERCENTILES, found, strict=True)}
 
 
 class PlannerMonitor:
@@ -113,7 +118,7 @@ class PlannerMonitor:
 
     def summary(
         self, status: ControllerStatus | None, fault: WmPlannerError | None, monotonic_ns: int
-    ) -> tuple[Level, str, Mapping[str, object]]:
+    ) -> tuple[Level, str, dict[str, object]]:
         """Return level, message and values for /diagnostics; rates are since the last call."""
         seconds = max((monotonic_ns - self._last_report_ns) * 1e-9, 1e-3)
         values: dict[str, object] = {'control_rate_hz': self._ticks / seconds}
@@ -121,12 +126,13 @@ class PlannerMonitor:
             values[f'{name}_rate_hz'] = self._counts[name] / seconds
             values[f'{name}_refused'] = self._refused[name]
             values[f'{name}_callback_ms_p99'] = self._callback_ms[name].percentile(99)
-        values['tick_jitter_ms_p99'] = self._tick_jitter_ms.percentile(99)
-        for key, found in (('plan_ms', self._plan_ms), ('latency_ms', self._latency_ms)):
-            values[f'{key}_p50'] = found.percentile(50)
-            values[f'{key}_p99'] = found.percentile(99)
+        values |= self._tick_jitter_ms.summary('tick_jitter_ms')
+        values |= self._plan_ms.summary('plan_ms')
+        values |= self._latency_ms.summary('latency_ms')
         if status is not None:
             values |= {
+                'state': status.state.name,
+                'error_code': status.error_code,
                 'image_age_s': status.image_age_s,
                 'state_age_s': status.state_age_s,
                 'plans': status.plans,

@@ -120,7 +120,8 @@ class PlannerNode(LifecycleNode):
                 self.clock,
                 loader.worker,
                 info,
-                self._description.description,
+                callbacks=self._guard,
+                description=self._description.description,
             )
         except Exception as error:
             self._set_fault(error)
@@ -236,9 +237,9 @@ class PlannerNode(LifecycleNode):
         self._status.publish(message)
 
     def _report(self) -> None:
-        level, text, values = self._monitor.summary(
-            self._desk.status, self._fault, self.clock.monotonic_ns()
-        )
+        now_ns, stops = self.clock.monotonic_ns(), self._stack and self._stack.stops
+        level, text, values = self._monitor.summary(self._desk.status, self._fault, now_ns)
+        values |= stops.values(now_ns) if stops else {}
         stamp_ns = self.clock.now_ns()
         self._diagnostics.publish(
             diagnostics_message(
@@ -299,7 +300,7 @@ class PlannerNode(LifecycleNode):
             controller.enable(False)
             # Nobody is left to hear how the goals ended; it must not come up when active again.
             controller.tick(self.clock.now_ns(), self.clock.monotonic_ns())
-            self._stack.buffer.clear()
+            self._stack.forget_data()
 
     def _release(self) -> bool:
         """Stop the planning thread, hold last, forget the stack; False if the thread would not."""

@@ -24,6 +24,8 @@ from wm_planner.ros.ingest import Ingest
 from wm_planner.ros.planner_config import PlannerParameters
 from wm_planner.ros.robot_description import ToolTransform, build_kinematics
 from wm_planner.ros.sinks import NULL_SINK, commands_joints, make_sink
+from wm_planner.ros.spinning import CallbackGuard
+from wm_planner.ros.stop_inputs import StopListener
 
 
 class PlannerLoader:
@@ -67,7 +69,13 @@ class PlannerStack:
     worker: PlanningWorker
     controller: Controller
     sink: CommandSink
+    stops: StopListener
     transform: ToolTransform | None = None
+
+    def forget_data(self) -> None:
+        """Forget what has arrived: the node is no longer active."""
+        self.buffer.clear()
+        self.ingest.forget()
 
     def close(self, timeout_s: float) -> bool:
         """Stop planning, then hold as the last thing that goes out.
@@ -75,6 +83,7 @@ class PlannerStack:
         Returns False if the planning thread is still in a plan after ``timeout_s``; even then
         nothing it returns can reach the arm any more.
         """
+        self.stops.close()
         is_stopped = self.worker.stop(timeout_s)
         self.controller.shutdown()
         self.sink.close()
@@ -89,6 +98,8 @@ def build_stack(
     clock: Clock,
     worker: PlanningWorker,
     info: PlannerInfo,
+    *,
+    callbacks: CallbackGuard,
     description: RobotDescription | None = None,
 ) -> PlannerStack:
     """Put the parts together around a loaded planner.
@@ -112,9 +123,18 @@ def build_stack(
     executor = PlanExecutor(config.executor, safety=safety)
     kinematics = build_kinematics(profile, description)
     transform = ToolTransform(node, profile) if profile.state_source == 'tf' else None
+    stops = StopListener(node, profile, clock, config.safety, callbacks)
     ingest = Ingest(
-        buffer, profile, clock, buffer_config, kinematics=kinematics, transform=transform
+        buffer,
+        profile,
+        clock,
+        buffer_config,
+        plausibility=config.plausibility,
+        speed_guard=stops.speed,
+        kinematics=kinematics,
+        transform=transform,
     )
+    before = list(node.publishers)
     sink = make_sink(
         NULL_SINK if config.dry_run else profile.sink,
         node,
@@ -125,6 +145,7 @@ def build_stack(
         kinematics=kinematics if commands_joints(profile) else None,
         control_rate_hz=config.control_rate_hz,
     )
+    commands = [publisher.topic_name for publisher in node.publishers if publisher not in before]
     controller = Controller(
         config.controller,
         buffer=buffer,
@@ -133,7 +154,9 @@ def build_stack(
         safety=safety,
         sink=sink,
         goal_tolerance=info.goal_tolerance,
+        guards=stops.guards,
     )
+    stops.listen(controller, commands)
     return PlannerStack(
         profile=profile,
         info=info,
@@ -143,4 +166,5 @@ def build_stack(
         controller=controller,
         sink=sink,
         transform=transform,
+        stops=stops,
     )

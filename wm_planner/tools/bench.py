@@ -23,6 +23,7 @@ from wm_planner.evaluation.records import (
 from wm_planner.evaluation.threads import planning_threads
 from wm_planner.tools.bench_arena import measure_arena
 from wm_planner.tools.bench_device import SIZES, DeviceBench
+from wm_planner.tools.bench_endurance import run_endurance
 from wm_planner.tools.bench_live import measure_free_run, measure_loop
 from wm_planner.tools.bench_parts import (
     SAMPLES,
@@ -233,6 +234,34 @@ def kinematics(
     if json_file is not None:
         write_json(json_file, result)
     Console().print(table_of(result))
+
+
+@app.command()
+def endurance(
+    minutes: Annotated[float, typer.Option(min=0.1, help='How long to drive [min].')] = 30.0,
+    seed: Annotated[int, typer.Option(min=0, help='Seed of the episodes.')] = 0,
+    json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
+) -> None:
+    """Drive goal after goal over the live graph: missed holds, memory, rates, minute by minute.
+
+    Nothing is judged: machines differ, and others may use this one.
+    """
+    console = Console(stderr=True)
+    load = os.getloadavg()[0]
+    with interrupt_on_sigterm():
+        found = run_endurance(minutes, seed=seed, on_minute=lambda row: console.print(str(row)))
+    result = {
+        'benchmark': 'endurance',
+        'device': f'cpu ({describe_machine()})',
+        'cores': usable_cores(),
+        'load_average_before': load,
+        'load_average_after': os.getloadavg()[0],
+        'versions': installed_versions(),
+        **found,
+    }
+    if json_file is not None:
+        write_json(json_file, result)
+    Console().print_json(data={k: v for k, v in result.items() if k != 'minutes'})
 
 
 def reference_table(result: dict[str, Any]) -> Table:

@@ -106,6 +106,10 @@ class LiveGraph:
         """Leave the graph and stop every node."""
         self._stop()
 
+    def pids(self) -> dict[str, int]:
+        """Return the process id of each node."""
+        return {name: self._group.pid(name) for name in self._group.names}
+
     def check(self) -> None:
         """Raise DriverError with its last words if a node has ended."""
         ended = self._group.ended()

@@ -9,6 +9,7 @@ import math
 import pytest
 
 from fakes.values import a_goal
+from wm_planner.control.progress import Signals
 from wm_planner.control.pursuit import Next, Pursuit, PursuitConfig
 from wm_planner.control.status import Termination
 from wm_planner.core.errors import InvalidGoalError
@@ -30,7 +31,7 @@ def feed(subject, *energies, steps=1):
     """Give plans with these energies, executing steps after each as long as that is asked."""
     answers = []
     for energy in energies:
-        answers.append(subject.on_plan(energy))
+        answers.append(subject.on_plan(Signals(energy=energy)))
         if answers[-1] is Next.EXECUTE:
             answers.append(subject.on_steps(steps))
     return answers
@@ -40,7 +41,7 @@ def test_goal_is_reached_after_enough_plans_in_a_row_below_the_tolerance() -> No
     subject = pursuit(reached_plans=2)
     feed(subject, 0.5, 0.09, 0.2, 0.09)
     assert subject.termination is None
-    assert subject.on_plan(0.09) is Next.END
+    assert subject.on_plan(Signals(energy=0.09)) is Next.END
     assert subject.termination is Termination.REACHED
     assert subject.energies == [0.09]
     assert (subject.plans, subject.steps_executed) == (5, 4)
@@ -55,11 +56,11 @@ def test_energy_must_be_below_the_tolerance(energy, reached) -> None:
 
 def test_next_goal_begins_when_one_is_reached() -> None:
     subject = pursuit(2, reached_plans=1)
-    assert subject.on_plan(0.01) is Next.OBSERVE
+    assert subject.on_plan(Signals(energy=0.01)) is Next.OBSERVE
     assert subject.goal.goal_id == 'b'
     assert math.isnan(subject.energy)
     assert subject.energies[0] == 0.01
-    assert subject.on_plan(0.02) is Next.END
+    assert subject.on_plan(Signals(energy=0.02)) is Next.END
     assert subject.energies == [0.01, 0.02]
 
 
@@ -67,7 +68,7 @@ def test_counts_in_a_row_start_anew_with_the_next_goal() -> None:
     subject = pursuit(2, reached_plans=2)
     feed(subject, 0.01, 0.01)
     assert subject.goal.goal_id == 'b'
-    assert subject.on_plan(0.01) is Next.EXECUTE
+    assert subject.on_plan(Signals(energy=0.01)) is Next.EXECUTE
 
 
 def test_next_goal_begins_when_the_steps_of_one_are_used_up() -> None:
@@ -95,7 +96,7 @@ def test_last_goal_is_judged_by_one_more_look_when_its_steps_are_used_up(last, t
     """The energy of the last plan is that from before its step; the arm has moved since."""
     subject = pursuit(steps=(2,))
     assert feed(subject, 1.0, 0.6)[-1] is Next.OBSERVE
-    assert subject.on_plan(last) is Next.END
+    assert subject.on_plan(Signals(energy=last)) is Next.END
     assert subject.termination is termination
     assert subject.energies == [last]
     assert subject.steps_executed == 2
@@ -118,7 +119,7 @@ def test_goals_stall_when_the_energy_no_longer_falls() -> None:
     subject = pursuit(stall_plans=2, stall_fraction=0.1)
     feed(subject, 1.0, 0.95, 0.8, 0.75)
     assert subject.termination is None
-    assert subject.on_plan(0.73) is Next.END
+    assert subject.on_plan(Signals(energy=0.73)) is Next.END
     assert subject.termination is Termination.STALLED
 
 

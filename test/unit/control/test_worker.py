@@ -14,6 +14,7 @@ from fakes.values import SPEC, a_goal, a_plan, an_observation
 from fakes.waiting import wait_for
 from wm_planner.control.worker import PlanningWorker, PlanRequest
 from wm_planner.core.errors import (
+    DeviceMemoryError,
     InvalidGoalError,
     ModelLoadError,
     NoFiniteEnergyError,
@@ -269,6 +270,102 @@ def test_goals_that_were_waiting_at_the_end_are_told(make) -> None:
 
 def test_stop_before_start_is_harmless() -> None:
     assert PlanningWorker(FakePlanner).stop(1.0)
+
+
+# a thread that is lost ----------------------------------------------------------------------------
+
+
+class Casualties:
+    """Makes planners; what ``doom`` says happens to the first one."""
+
+    def __init__(self, doom) -> None:
+        self.planners: list[FakePlanner] = []
+        self._doom = doom
+
+    def __call__(self) -> FakePlanner:
+        self.planners.append(FakePlanner(self._doom if not self.planners else None))
+        return self.planners[-1]
+
+
+def _die(observation, goal):
+    raise SystemExit(1)  # no Exception: nothing that a planner may raise
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+def test_revived_worker_has_a_new_planner_when_the_thread_died() -> None:
+    factory = Casualties(_die)
+    worker = PlanningWorker(factory)
+    worker.start(30.0)
+    try:
+        worker.submit(a_request(1))
+        wait_for(lambda: not worker.is_alive(), what='the end of the thread')
+        answers = []
+        worker.prepare_goal(a_goal(), answers.append)
+        assert isinstance(answers[0], PlannerFailedError)
+        worker.revive()
+        worker.submit(a_request(2))
+        assert outcome_of(worker).plan is not None
+        assert len(factory.planners) == 2
+    finally:
+        assert worker.stop(30.0)
+
+
+def test_revived_worker_does_not_wait_for_a_thread_that_hangs() -> None:
+    may_end = threading.Event()
+
+    def hang(observation, goal):
+        assert may_end.wait(30.0)
+        return a_plan(goal_id='from the dead')
+
+    factory = Casualties(hang)
+    worker = PlanningWorker(factory)
+    worker.start(30.0)
+    try:
+        worker.submit(a_request(1))
+        wait_for(lambda: 'plan goal' in factory.planners[0].calls, what='the plan begun')
+        answers = []
+        worker.prepare_goal(a_goal('waits'), answers.append)
+        worker.revive()
+        assert isinstance(answers[0], PlannerFailedError), 'nobody would have encoded it'
+        may_end.set()
+        worker.submit(a_request(2))
+        assert outcome_of(worker).request.request_id == 2
+        assert worker.poll() is None, 'what the old thread returned is not looked at'
+    finally:
+        may_end.set()
+        assert worker.stop(30.0)
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+def test_worker_says_why_the_planner_could_not_be_made_again() -> None:
+    planners = [FakePlanner(_die)]
+
+    def factory():
+        if not planners:
+            raise ModelLoadError('gone.')
+        return planners.pop()
+
+    worker = PlanningWorker(factory)
+    worker.start(30.0)
+    worker.submit(a_request(1))
+    wait_for(lambda: not worker.is_alive(), what='the end of the thread')
+    worker.revive()
+    wait_for(lambda: not worker.is_alive(), what='the end of the second thread')
+    assert isinstance(worker.start_error, ModelLoadError)
+    assert worker.busy_since_ns() is None
+
+
+@pytest.mark.parametrize('name', ['MemoryError', 'OutOfMemoryError'])
+def test_memory_that_runs_out_has_a_number_of_its_own(make, name) -> None:
+    error = type(name, (RuntimeError,), {})
+
+    def answer(observation, goal):
+        raise error('3 GiB')
+
+    worker = make(FakePlanner(answer))
+    worker.submit(a_request())
+    found = outcome_of(worker).error
+    assert isinstance(found, DeviceMemoryError) and '3 GiB' in found.message
 
 
 class _Listener(FakePlanner):

@@ -37,7 +37,12 @@ def test_plan_goes_straight_to_the_goal() -> None:
     assert plan.goal_energy == pytest.approx(0.03**2)
     assert plan.goal_id == 'goal'
     assert plan.observation_stamp_ns == 7
-    assert set(plan.diagnostics.milliseconds) == {'goal', 'encode', 'optimize', 'total'}
+    assert set(plan.diagnostics.milliseconds) == {
+        'goal',
+        'encode',
+        'optimize',
+        'total',
+    }
     assert plan.diagnostics.rollouts == 30 * 512 + 1
     assert len(plan.diagnostics.std) == SPEC.size
 

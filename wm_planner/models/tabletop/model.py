@@ -11,7 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wm_planner.core.types import ActionSpec, Goal, Observation, check_scene_image
+from wm_planner.core.types import (
+    ActionSpec,
+    Goal,
+    Observation,
+    UncertaintyLimits,
+    check_scene_image,
+)
 from wm_planner.models.tabletop.checkpoint import (
     SHIPPED_WEIGHTS,
     ModelCard,
@@ -30,6 +36,10 @@ PLANNING_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     'objective': {'name': 'mse', 'step_weight': 0.5},
 }
 """What this model plans best with; below anything a user sets."""
+
+
+UNCERTAINTY_LIMITS = UncertaintyLimits(min_relief=0.3, max_spread=0.3, max_surprise=0.75)
+"""Measured by ``benchmarks/uncertainty.py``; the figures are in ``docs/safety.md``."""
 
 
 class TabletopWorldModel:
@@ -78,6 +88,11 @@ class TabletopWorldModel:
     def goal_tolerance(self) -> float:
         """Return the energy calibrated as reached (mean squared latent difference)."""
         return self._card.goal_tolerance
+
+    @property
+    def uncertainty_limits(self) -> UncertaintyLimits:
+        """Return the limits beyond which no good run was."""
+        return UNCERTAINTY_LIMITS
 
     @torch.inference_mode()
     def encode(self, observation: Observation) -> Tensor:

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
 
+from wm_planner.control.safety import command_to_hold
 from wm_planner.core.types import ArmCommand
 from wm_planner.ros.grippers import Gripper
 from wm_planner.ros.sinks.arm_sink import ArmSink, SinkContext
@@ -24,6 +24,7 @@ class DriverSink:
         self._node = context.node
         self._log = context.node.get_logger()
         self._clock = context.clock
+        self._workspace = context.profile.workspace
         self._latest_state = context.latest_state
         self._arm = arm
         self._gripper = gripper
@@ -46,22 +47,15 @@ class DriverSink:
         return prepared
 
     def hold(self) -> None:
-        """Make where the tool is now its target.
+        """Make where the tool is now its target; see ``command_to_hold``.
 
-        The gripper keeps its last target: fingers that are stopped by an object would let go of it
-        if their measured opening became the target. Nothing goes out where nothing was sent since
-        the last hold: somebody else may be moving the arm by now.
+        Nothing goes out where nothing was sent since the last hold: somebody else may be moving the
+        arm by now.
         """
         if self._last is None or self._is_closed:
             return
-        state = self._latest_state()
-        target = self._last if state is None else ArmCommand.hold_at(state)
-        target = replace(
-            target,
-            stamp_ns=self._clock.now_ns(),
-            gripper_closedness=self._last.gripper_closedness,
-        )
-        self._last = None
+        held = command_to_hold(self._latest_state(), self._last, *self._workspace) or self._last
+        target, self._last = held.restamped(self._clock.now_ns()), None
         try:
             self._gripper.send(target.gripper_closedness)
             self._arm.publish_hold(target)
