@@ -95,6 +95,18 @@ class InvalidActionError(InputError):
     code = 107
 
 
+class CalibrationError(InputError):
+    """Moves cannot be calibrated from, or a camera calibration cannot be used."""
+
+    code = 108
+
+
+class CalibrationMismatchError(InputError):
+    """The robot profile's camera calibration belongs to another world model."""
+
+    code = 109
+
+
 # 2xx: data ----------------------------------------------------------------------------------------
 
 

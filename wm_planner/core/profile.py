@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from wm_planner.core.calibration import CameraCalibration
 from wm_planner.core.config import REQUIRED, from_mapping, parameter, validate
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.geometry import Array
@@ -70,6 +71,7 @@ class RobotProfile:
     )
     sink: str = parameter('tool_pose', 'how commands leave: a name of the sink registry')
     topics: Topics = field(default_factory=Topics)
+    calibration: CameraCalibration = field(default_factory=CameraCalibration)
 
     def __post_init__(self) -> None:
         validate(self)

@@ -46,6 +46,13 @@ def _noop() -> PolicyEntry:
     return PolicyEntry(PolicyConfig, lambda config, spec: NoopPolicy(spec, seed=config.seed))
 
 
+def _calibration_moves() -> PolicyEntry:
+    from wm_planner.policies.calibration_moves import CalibrationMoves, CalibrationMovesConfig
+
+    # Its moves are its own, whatever the model's action space.
+    return PolicyEntry(CalibrationMovesConfig, lambda config, spec: CalibrationMoves(config))
+
+
 # Policies on a server act in a spec of their own: what they were trained to command.
 
 
@@ -80,6 +87,7 @@ POLICIES: Registry[PolicyEntry] = Registry(
     builtins={
         'random': _random,
         'noop': _noop,
+        'calibration_moves': _calibration_moves,
         'openpi': _openpi,
         'openvla': _openvla,
         'gr00t': _gr00t,
