@@ -275,6 +275,18 @@ class TransportStalledError(DriverError):
     code = 504
 
 
+class CommandIgnoredError(DriverError):
+    """The arm does not do what it is told."""
+
+    code = 507
+
+
+class ArmInUseError(DriverError):
+    """Somebody else commands the arm."""
+
+    code = 508
+
+
 def all_error_classes() -> dict[int, type[WmPlannerError]]:
     """Return every class of the tree by its code, in rising order."""
     found: dict[int, type[WmPlannerError]] = {}

@@ -1,6 +1,8 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""CalibrationMoves: small known moves around where the tool is, for `wm_planner calibrate`.
+"""CalibrationMoves: small known moves around where the tool is.
+
+`wm_planner calibrate` and `wm_planner doctor --move` make them.
 
 A policy like any other, so that its moves go the way of every other action: executor, safety
 filter, sink. It looks at no picture.
@@ -15,17 +17,28 @@ import numpy as np
 
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.geometry import Array
-from wm_planner.core.types import ActionKind, ActionSpec, Goal, Observation
+from wm_planner.core.types import ActionKind, ActionSpec, Goal, Observation, RobotState
 from wm_planner.policies.base import OneStepPolicy
 
 _GOLDEN_ANGLE_RAD = math.pi * (3.0 - math.sqrt(5.0))  # of any few in a row, no two are alike
 _NAMES = (ActionKind.DX.value, ActionKind.DY.value, ActionKind.DZ.value)
+SPREAD, AXES = 'spread', 'axes'
+_GRIPPER_CHANGE = 0.4
+# Out and back along each axis (up first: there is a table below), then the gripper there and back.
+_AXIS_MOVES = ((0, 0, 1), (0, 0, -1), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0))
+AXES_STEPS = len(_AXIS_MOVES) + 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationMovesConfig:
-    """How far the moves go."""
+    """Which moves, and how far they go."""
 
+    script: str = parameter(
+        SPREAD,
+        'spread: all directions, the gripper left alone; axes: out and back along z, x and y, then '
+        'the gripper there and back, then nothing more',
+        choices=(SPREAD, AXES),
+    )
     move_m: float = parameter(0.045, 'length of a move [m]', low=0.001, high=0.14)
     reach_m: float = parameter(
         0.09, 'farthest that the tool goes from where it was at the start [m]', low=0.001, high=0.5
@@ -41,32 +54,50 @@ class CalibrationMovesConfig:
 
 
 class CalibrationMoves(OneStepPolicy):
-    """Moves of one length in evenly spread directions, never farther than ``reach_m`` from the
-    start, whose place is taken from the first observation after a ``reset``. The gripper stays.
+    """Moves from where the tool is at the first observation after a ``reset``.
+
+    ``spread``: of one length in evenly spread directions, never farther than ``reach_m`` from the
+    start. ``axes``: AXES_STEPS moves that end where they began.
     """
 
     def __init__(self, config: CalibrationMovesConfig) -> None:
         self._config = config
-        bound = np.full(3, config.move_m)
+        low, high, names = [-config.move_m] * 3, [config.move_m] * 3, _NAMES
+        if config.script == AXES:
+            low, high, names = [*low, 0.0], [*high, 1.0], (*names, ActionKind.GRIPPER.value)
         spec = ActionSpec(
-            low=-bound, high=bound, names=_NAMES, step_duration_s=config.step_duration_s
+            low=np.array(low),
+            high=np.array(high),
+            names=names,
+            step_duration_s=config.step_duration_s,
         )
         super().__init__(spec, seed=config.seed)
 
     def reset(self) -> None:
         """Begin again, around where the tool is then."""
         super().reset()
-        self._start_m: Array | None = None
+        self._start: RobotState | None = None
         self._moves = 0
         self._first_rad = float(self._rng.uniform(0.0, 2.0 * math.pi)) if self._seed else 0.0
 
     def _action(self, observation: Observation, goal: Goal) -> Array:
-        position = observation.state.position_m
-        if self._start_m is None:
-            self._start_m = position
-        move = next_move(self._config, self._moves, self._first_rad, position - self._start_m)
-        self._moves += 1
-        return move
+        state = observation.state
+        self._start = self._start or state
+        number, self._moves = self._moves, self._moves + 1
+        if self._config.script == AXES:
+            return axis_move(self._config, number, self._start.gripper_closedness)
+        offset_m = state.position_m - self._start.position_m
+        return next_move(self._config, number, self._first_rad, offset_m)
+
+
+def axis_move(config: CalibrationMovesConfig, number: int, closedness: float) -> Array:
+    """Return step ``number`` [4] of the script ``axes`` for a gripper that began at closedness."""
+    if number < len(_AXIS_MOVES):
+        return np.array([*(config.move_m * np.array(_AXIS_MOVES[number], float)), closedness])
+    if number == len(_AXIS_MOVES):
+        change = _GRIPPER_CHANGE if closedness < 0.5 else -_GRIPPER_CHANGE
+        return np.array([0.0, 0.0, 0.0, closedness + change])
+    return np.array([0.0, 0.0, 0.0, closedness])
 
 
 def next_move(
