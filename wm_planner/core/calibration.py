@@ -11,11 +11,12 @@ roughly linear in the camera's azimuth (arXiv 2506.09985, appendix). The rotatio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 import math
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import CalibrationError, CalibrationMismatchError
@@ -90,6 +91,20 @@ class CameraCalibration:
             f'world model is {_named(*theirs)}; valid: run `wm_planner calibrate` with this model, '
             'or take the block `calibration` out of the profile.'
         )
+
+
+def profile_text_with(text: str, calibration: CameraCalibration) -> str:
+    """Return the text of a robot profile with its block ``calibration`` set, all else as it was."""
+    kept: list[str] = []
+    is_inside = False
+    for line in text.splitlines():
+        is_inside = line.startswith('calibration:') or (is_inside and line[:1] in (' ', '\t'))
+        if not is_inside:
+            kept.append(line)
+    block = {f.name: getattr(calibration, f.name) for f in fields(calibration)}
+    block['quaternion_xyzw'] = list(calibration.quaternion_xyzw)
+    written = yaml.safe_dump({'calibration': block}, sort_keys=False, default_flow_style=None)
+    return '\n'.join(kept).rstrip() + '\n\n' + written
 
 
 def weights_name(weights: str) -> str:

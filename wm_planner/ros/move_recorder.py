@@ -44,29 +44,31 @@ class Moment:
 
 
 class MoveRecorder:
-    """Follows a PlannerClient's node; ``moments`` grows by one a plan. Thread: the client's.
+    """Takes pictures, states and plans in the order of arrival; ``moments`` grows by one a plan.
 
     ``frames`` is how many pictures ``step_s`` apart an observation holds, the newest that of the
     plan. A plan whose pictures or state were lost on the way leaves no moment; ``lost`` counts it.
+    One thread at a time.
     """
 
-    def __init__(
-        self, client: PlannerClient, profile: RobotProfile, *, frames: int = 1, step_s: float = 0.25
-    ) -> None:
+    def __init__(self, profile: RobotProfile, *, frames: int = 1, step_s: float = 0.25) -> None:
         self._profile = profile
         self._offsets_ns = [round(i * step_s * 1e9) for i in range(frames - 1, -1, -1)]
-        self._images: list[tuple[int, Image]] = []
+        self._images: list[tuple[int, Image]] = []  # stamp [ns], in order of arrival
         self._states: list[tuple[int, RobotState]] = []
         self._closedness: float | None = None
         self.moments: list[Moment] = []
         self.lost = 0
-        topics, subscribe = profile.topics, client.node.create_subscription
+
+    def listen(self, client: PlannerClient) -> None:
+        """Follow a client's node and the robot's topics; the callbacks run inside its calls."""
+        topics, subscribe = self._profile.topics, client.node.create_subscription
         is_compressed = topics.image.endswith('/compressed')
         kind: Any = CompressedImage if is_compressed else ImageMessage
-        subscribe(kind, topics.image, self._on_image, qos.IMAGE)
-        subscribe(JointState, topics.joint_states, self._on_joints, qos.STATE)
-        subscribe(PoseStamped, topics.tool_pose, self._on_pose, qos.STATE)
-        client.on_plan = self._on_plan
+        subscribe(kind, topics.image, self.on_image, qos.IMAGE)
+        subscribe(JointState, topics.joint_states, self.on_joints, qos.STATE)
+        subscribe(PoseStamped, topics.tool_pose, self.on_pose, qos.STATE)
+        client.on_plan = self.on_plan
 
     @property
     def latest_image(self) -> Image | None:
@@ -78,7 +80,8 @@ class MoveRecorder:
         """Return the newest robot state."""
         return self._states[-1][1] if self._states else None
 
-    def _on_image(self, message: ImageMessage | CompressedImage) -> None:
+    def on_image(self, message: ImageMessage | CompressedImage) -> None:
+        """Take a picture; one that cannot be read is passed over."""
         try:
             if isinstance(message, ImageMessage):
                 image = image_from_message(message)
@@ -89,13 +92,15 @@ class MoveRecorder:
         self._images.append((stamp_to_ns(message.header.stamp), image))
         del self._images[:-_KEPT_FRAMES]
 
-    def _on_joints(self, message: JointState) -> None:
+    def on_joints(self, message: JointState) -> None:
+        """Take the joints, for the gripper."""
         try:
             self._closedness = closedness_from_joints(message, self._profile)
         except WmPlannerError:
             self._closedness = None
 
-    def _on_pose(self, message: PoseStamped) -> None:
+    def on_pose(self, message: PoseStamped) -> None:
+        """Take a tool pose; it becomes a state once the gripper is known."""
         if self._closedness is None:
             return
         try:
@@ -105,7 +110,8 @@ class MoveRecorder:
         self._states.append((state.stamp_ns, state))
         del self._states[:-_KEPT_STATES]
 
-    def _on_plan(self, message: PlanDiagnostics) -> None:
+    def on_plan(self, message: PlanDiagnostics) -> None:
+        """Take a plan, and what was seen at its moment."""
         stamp_ns = stamp_to_ns(message.header.stamp)
         moments = [stamp_ns - offset for offset in self._offsets_ns]
         images = [_nearest(self._images, moment) for moment in moments]

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 import os
 
-import numpy as np
-
 from wm_planner.bringup import ParameterValue, profile
 from wm_planner.core.errors import ArmInUseError, CommandIgnoredError, DriverError, NoDataError
 from wm_planner.core.paths import robot_profile_file
@@ -61,7 +59,8 @@ def make_moves(request: MoveRequest) -> list[Moment]:
     check_arm_is_free(robot)
     with _planner_node(request) as group:
         with _Client(group) as client:
-            recorder = MoveRecorder(client, robot, frames=request.frames, step_s=request.step_s)
+            recorder = MoveRecorder(robot, frames=request.frames, step_s=request.step_s)
+            recorder.listen(client)
             client.wait_until_active(_READY_TIMEOUT_S)
             return drive(client, recorder, request.steps)
 
@@ -145,9 +144,3 @@ class _Client(PlannerClient):
             words = '\n'.join(ended.tail[-8:])
             raise DriverError(f'{ended.reason}. Its last lines:\n{words}')
         super().spin_once(timeout_s)
-
-
-def displacement_m(before: Moment, after: Moment) -> np.ndarray:
-    """Return what the tool did [3] between two moments, in base_frame."""
-    moved: np.ndarray = after.observation.state.position_m - before.observation.state.position_m
-    return moved
