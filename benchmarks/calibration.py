@@ -101,6 +101,7 @@ def reach(
 
 
 def panda() -> RobotProfile:
+    """Return the profile whose limits the moves are held to."""
     return RobotProfile.from_yaml(robot_profile_file('panda_sim'))
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a simulation from environment variables, where there is no node to have parameters."""
+"""Settings of a simulation from environment variables, where no node has parameters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from wm_planner.core.errors import InvalidParameterError
 def values_from_variables(
     cls: type[Any], prefix: str, variables: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the fields of a config dataclass that variables give: ``prefix`` and the name in
-    capitals. Raises InvalidParameterError for a text that is not of the field's type.
+    """Return the fields of a config dataclass that variables give.
+
+    A variable is called ``prefix`` and the field's name in capitals. Raises InvalidParameterError
+    for a text that is not of the field's type.
     """
     kinds = get_type_hints(cls)
     values: dict[str, Any] = {}

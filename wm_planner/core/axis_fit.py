@@ -41,10 +41,10 @@ class TrustConfig:
         high=1.0,
     )
     max_residual: float = parameter(
-        0.6, 'largest share of the displacements that may be left unexplained', low=0.0, high=2.0
+        0.4, 'largest share of the displacements that may be left unexplained', low=0.0, high=2.0
     )
     max_error_deg: float = parameter(
-        5.0, 'largest standard error of the angle [deg]', low=0.1, high=90.0
+        3.5, 'largest standard error of the angle [deg]', low=0.1, high=90.0
     )
     min_scale: float = parameter(
         0.4, "least length of the model's moves over the measured ones", low=0.0, high=1.0
@@ -153,7 +153,7 @@ def _reasons(fit: AxisFit, length_m: float, limits: TrustConfig) -> tuple[str, .
             f'{limits.min_spread:.2f})'
         )
     if fit.is_mirrored:
-        found.append('the picture is mirrored: no rotation turns the model\'s axes into the base\'s')
+        found.append("the picture is mirrored: no rotation turns the model's axes into the base's")
     if fit.scale < limits.min_scale:
         found.append(
             f'the model sees {fit.scale:.0%} of the motion (at least {limits.min_scale:.0%})'

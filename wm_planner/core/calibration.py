@@ -179,9 +179,7 @@ def _check_expressible(spec: ActionSpec, quaternion_xyzw: Sequence[float]) -> No
 
 def _indices(spec: ActionSpec, names: Sequence[str]) -> dict[int, int]:
     """Return which place in an action each of the three axes has, for those that are there."""
-    return {
-        axis: spec.names.index(name) for axis, name in enumerate(names) if name in spec.names
-    }
+    return {axis: spec.names.index(name) for axis, name in enumerate(names) if name in spec.names}
 
 
 def _spread(values: Array, indices: dict[int, int]) -> Array:

@@ -99,7 +99,7 @@ class CalibrationResult:
 def calibration_planner(
     choice: PlannerChoice, config: CalibrationConfig, *, device: Any = 'cpu'
 ) -> Planner:
-    """Return the planner that is asked: the chosen one, uncalibrated, one step ahead, no warm start.
+    """Return the planner that is asked: the chosen one, uncalibrated, looking one step ahead.
 
     Raises CalibrationError for a policy, which has no energies, and what ``make_planner`` raises.
     """

@@ -261,7 +261,7 @@ class WorldModelPlanner:
         )
 
     def _checked_actions(self, found: OptimizationResult) -> Array:
-        """Return the plan [H, A] in base_frame, in the bounds of the model's axes to the last bit."""
+        """Return the plan [H, A] in base_frame, inside the model's bounds to the last bit."""
         actions = found.actions.double().cpu().numpy()
         if not (np.all(np.isfinite(actions)) and math.isfinite(found.energy)):
             raise PlannerFailedError('the optimizer returned a plan that is not finite.')

@@ -62,7 +62,8 @@ class CalibrationMoves(OneStepPolicy):
 
     def __init__(self, config: CalibrationMovesConfig) -> None:
         self._config = config
-        low, high, names = [-config.move_m] * 3, [config.move_m] * 3, _NAMES
+        names: tuple[str, ...] = _NAMES
+        low, high = [-config.move_m] * 3, [config.move_m] * 3
         if config.script == AXES:
             low, high, names = [*low, 0.0], [*high, 1.0], (*names, ActionKind.GRIPPER.value)
         spec = ActionSpec(

@@ -112,9 +112,7 @@ class DoctorSampler:
         """
         topics = self._profile.topics
         wanted = (topics.image, topics.joint_states, topics.tool_pose)
-        self._spin(
-            _DISCOVERY_S, lambda: all(self.node.count_publishers(topic) for topic in wanted)
-        )
+        self._spin(_DISCOVERY_S, lambda: all(self.node.count_publishers(topic) for topic in wanted))
         is_simulated = self.node.count_publishers(CLOCK_TOPIC) > 0
         if is_simulated:
             self.node.set_parameters([Parameter('use_sim_time', value=True)])

@@ -57,12 +57,11 @@ def make_moves(request: MoveRequest) -> list[Moment]:
     """
     robot = RobotProfile.from_yaml(robot_profile_file(request.robot))
     check_arm_is_free(robot)
-    with _planner_node(request) as group:
-        with _Client(group) as client:
-            recorder = MoveRecorder(robot, frames=request.frames, step_s=request.step_s)
-            recorder.listen(client)
-            client.wait_until_active(_READY_TIMEOUT_S)
-            return drive(client, recorder, request.steps)
+    with _planner_node(request) as group, _Client(group) as client:
+        recorder = MoveRecorder(robot, frames=request.frames, step_s=request.step_s)
+        recorder.listen(client)
+        client.wait_until_active(_READY_TIMEOUT_S)
+        return drive(client, recorder, request.steps)
 
 
 def drive(client: PlannerClient, recorder: MoveRecorder, steps: int) -> list[Moment]:

@@ -27,9 +27,11 @@ from wm_planner.evaluation.calibration import (
     CalibrationConfig,
     CalibrationResult,
     Move,
-    calibrate as fit_moves,
     calibration_planner,
     moves_in_environment,
+)
+from wm_planner.evaluation.calibration import (
+    calibrate as fit_moves,
 )
 from wm_planner.evaluation.environments import SuiteName, open_environment
 from wm_planner.evaluation.settings import PlannerChoice, parse_values
@@ -167,9 +169,7 @@ def _moves(
     if source.bag is not None:
         from wm_planner.ros.bag_moves import moments_from_bag
 
-        moments = moments_from_bag(
-            source.bag, profile, frames=frames, step_s=spec.step_duration_s
-        )
+        moments = moments_from_bag(source.bag, profile, frames=frames, step_s=spec.step_duration_s)
         return moves_between(moments, largest_step_m(spec))
     return moves_between(_live(source, robot, config, script, frames, spec), largest_step_m(spec))
 
@@ -208,9 +208,7 @@ def moves_between(moments: Sequence[Moment], step_m: float) -> list[Move]:
         first, second = before.observation, after.observation
         displacement = second.state.position_m - first.state.position_m
         if 1e-3 < float(np.linalg.norm(displacement)) <= _LONGEST_OVER_STEP * step_m:
-            found.append(
-                Move(before=first, after=second.images[-1], displacement_m=displacement)
-            )
+            found.append(Move(before=first, after=second.images[-1], displacement_m=displacement))
     if not found:
         raise CalibrationError(
             f'none of {len(moments)} plans is followed by a move of at most '

@@ -97,9 +97,9 @@ def doctor(
     preview: Annotated[
         str, typer.Option(help='Where to write what the model sees of the picture (PNG).')
     ] = 'doctor_preview.png',
-    goals_dir: Annotated[
-        Path, typer.Option('--dir', help='Folder of the captured goals.')
-    ] = Path('goals'),
+    goals_dir: Annotated[Path, typer.Option('--dir', help='Folder of the captured goals.')] = Path(
+        'goals'
+    ),
     json_file: Annotated[
         Path | None, typer.Option('--json', help='Also write the findings as JSON.')
     ] = None,
@@ -207,8 +207,8 @@ def motion_findings(
     findings: list[Finding] = []
     # Nobody is moved into who knows what: an arm that is commanded by others, or not listening.
     if request.is_moving and setup.commands.listeners and not setup.commands.senders:
-        from wm_planner.tools.arm_moves import MoveRequest, make_moves
         from wm_planner.policies.calibration_moves import AXES, AXES_STEPS
+        from wm_planner.tools.arm_moves import MoveRequest, make_moves
 
         try:
             moments = make_moves(

@@ -43,7 +43,10 @@ _console = Console(stderr=True)
 
 
 def train(
-    model: Annotated[str, typer.Argument(help='What to train: tabletop, or tabletop_cameras (many camera azimuths).')],
+    model: Annotated[
+        str,
+        typer.Argument(help='What to train: tabletop, or tabletop_cameras (many camera azimuths).'),
+    ],
     out: Annotated[Path, typer.Option(help='Folder for data, states and weights.')] = Path(
         'runs/train-tabletop'
     ),
@@ -98,9 +101,7 @@ def train(
     typer.echo(json.dumps({'weights': str(weights), 'sha256': card.sha256, **card.measured}))
 
 
-def _collect(
-    folder: Path, collector: str, seed: int, episodes: int, workers: int
-) -> DatasetInfo:
+def _collect(folder: Path, collector: str, seed: int, episodes: int, workers: int) -> DatasetInfo:
     with _progress() as progress:
         bar = progress.add_task('1/3 collect', total=episodes)
         return collect(

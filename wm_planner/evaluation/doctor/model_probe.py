@@ -149,9 +149,7 @@ def try_plans(
     search_s = stages.get('optimize', stages['total']) * 1e-3
     rollouts = search.num_samples * search.num_iterations
     estimate_s = (
-        stages['total'] * 1e-3
-        - search_s
-        + search_s * rollouts / max(plan.diagnostics.rollouts, 1)
+        stages['total'] * 1e-3 - search_s + search_s * rollouts / max(plan.diagnostics.rollouts, 1)
     )
     seconds, is_estimate = estimate_s, True
     if plan.diagnostics.rollouts and estimate_s < 10.0 * _MEASURED_BELOW_S:

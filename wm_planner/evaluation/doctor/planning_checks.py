@@ -78,8 +78,7 @@ def check_plan_time(sample: PlanSample | None) -> list[Finding]:
         return [
             error(
                 Check.PLAN_TIME,
-                f'{what}; dropped as too old after {sample.limit_s:g} s '
-                '(executor.max_plan_age_s).',
+                f'{what}; dropped as too old after {sample.limit_s:g} s (executor.max_plan_age_s).',
                 'use a GPU, preset:=realtime, or planning.deadline_s below that limit.',
             )
         ]

@@ -208,7 +208,9 @@ def check_camera(setup: SetupSample) -> list[Finding]:
     last = image.frames[-1]
     advice = 'take the lens cap off, switch the light on, or set the exposure.'
     if float(last.mean()) < _DARK:
-        return [error(Check.CAMERA, f'{image.topic} is black (mean {last.mean():.0f}/255).', advice)]
+        return [
+            error(Check.CAMERA, f'{image.topic} is black (mean {last.mean():.0f}/255).', advice)
+        ]
     if float(np.mean(last >= _BRIGHT)) > 0.9:
         return [error(Check.CAMERA, f'{image.topic} is overexposed: nearly all white.', advice)]
     if float(last.std()) < _LEAST_CONTRAST:
