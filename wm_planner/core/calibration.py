@@ -102,7 +102,7 @@ def profile_text_with(text: str, calibration: CameraCalibration) -> str:
         if not is_inside:
             kept.append(line)
     block = {f.name: getattr(calibration, f.name) for f in fields(calibration)}
-    block['quaternion_xyzw'] = list(calibration.quaternion_xyzw)
+    block['quaternion_xyzw'] = [float(v) for v in calibration.quaternion_xyzw]
     written = yaml.safe_dump({'calibration': block}, sort_keys=False, default_flow_style=None)
     return '\n'.join(kept).rstrip() + '\n\n' + written
 
@@ -123,6 +123,8 @@ def actions_to_base(
     """
     values: Array = np.array(actions, dtype=np.float64)
     _check_expressible(spec, quaternion_xyzw)
+    if tuple(quaternion_xyzw) == NO_TURN_XYZW:
+        return values  # to the last bit
     position, euler = _indices(spec, _POSITION), _indices(spec, _EULER)
     if position:
         turned = rotate_vector(quaternion_xyzw, _spread(values, position))
@@ -144,6 +146,8 @@ def spec_in_base(spec: ActionSpec, quaternion_xyzw: Sequence[float]) -> ActionSp
     Raises CalibrationError as ``actions_to_base`` does.
     """
     _check_expressible(spec, quaternion_xyzw)
+    if tuple(quaternion_xyzw) == NO_TURN_XYZW:
+        return spec
     low, high = spec.low.copy(), spec.high.copy()
     for names in (_POSITION, _EULER):
         present = _indices(spec, names)

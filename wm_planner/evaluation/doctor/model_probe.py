@@ -17,7 +17,7 @@ import torch
 from wm_planner.control.executor import ExecutorConfig
 from wm_planner.core.errors import WmPlannerError, as_wm_planner_error
 from wm_planner.core.protocols import MemoryBound, WorldModel
-from wm_planner.core.types import Goal, Image, Observation, RobotState
+from wm_planner.core.types import Goal, Image, Observation, Plan, RobotState
 from wm_planner.evaluation.doctor.picture_checks import ModelInput
 from wm_planner.evaluation.doctor.planning_checks import CheckpointSample, PlanSample
 from wm_planner.evaluation.settings import PlannerChoice
@@ -33,10 +33,11 @@ from wm_planner.models.vjepa2_ac.checkpoint import read_manifest
 from wm_planner.models.vjepa2_ac.config import Architecture
 from wm_planner.models.vjepa2_ac.memory import free_bytes
 from wm_planner.models.vjepa2_ac.preprocessing import crop_box
-from wm_planner.planning.registry import make_world_model_planner
+from wm_planner.planning.registry import PlanningConfig, make_world_model_planner
 
 _ELEMENT_BYTES = 2  # bfloat16, what V-JEPA 2-AC has on a GPU
-_TRIAL = {'num_samples': 4, 'num_iterations': 1}
+_FIRST_SAMPLES = 4
+_LONG_ENOUGH_S = 0.3
 _MEASURED_BELOW_S = 3.0
 _ROUNDS = 3
 
@@ -135,36 +136,33 @@ def try_plans(
 
     Without a goal the picture itself is the goal, which costs the same. Raises what planning does.
     """
-    settings = choice.settings()
-    config = resolve_planning_config(choice.planner, choice.model, settings)
-    search = config.optimizer
-    elites = {'num_elites': 2} if hasattr(search, 'num_elites') else {}
-    small = replace(config, optimizer=replace(search, **_TRIAL, **elites))
+    config = resolve_planning_config(choice.planner, choice.model, choice.settings())
     wanted = Goal(goal_id='doctor', image=image if goal is None else goal)
     observation = _observation(image, state, model.context_frames)
-    planner = make_world_model_planner(choice.planner, model, small, device=device)
-    planner.plan(observation, wanted)  # the first pays for warming up
-    plan = planner.plan(observation, wanted)
-    stages = plan.diagnostics.milliseconds
-    search_s = stages.get('optimize', stages['total']) * 1e-3
-    rollouts = search.num_samples * search.num_iterations
-    estimate_s = (
-        stages['total'] * 1e-3 - search_s + search_s * rollouts / max(plan.diagnostics.rollouts, 1)
-    )
-    seconds, is_estimate = estimate_s, True
-    if plan.diagnostics.rollouts and estimate_s < 10.0 * _MEASURED_BELOW_S:
-        # Few sequences at once are slower each than many, so the estimate is a bound from above.
-        whole = make_world_model_planner(choice.planner, model, config, device=device)
-        whole.plan(observation, wanted)
-        times = []
-        for _ in range(_ROUNDS):
-            begin = time.perf_counter()
-            plan = whole.plan(observation, wanted)
-            times.append(time.perf_counter() - begin)
-        seconds, is_estimate = statistics.median(times), False
+
+    def timed(trial: PlanningConfig) -> tuple[float, Plan]:
+        planner = make_world_model_planner(choice.planner, model, trial, device=device)
+        planner.plan(observation, wanted)  # the first pays for warming up
+        begin = time.perf_counter()
+        plan = planner.plan(observation, wanted)
+        return time.perf_counter() - begin, plan
+
+    rollouts = config.optimizer.num_samples * config.optimizer.num_iterations
+    samples = min(_FIRST_SAMPLES, config.optimizer.num_samples)
+    while True:
+        seconds, plan = timed(_with_samples(config, samples))
+        if seconds > _LONG_ENOUGH_S or samples == config.optimizer.num_samples:
+            break
+        # Few sequences at once are slower each than many, so more are tried while it is quick.
+        samples = min(4 * samples, config.optimizer.num_samples)
+    search_s = plan.diagnostics.milliseconds.get('optimize', 1e3 * seconds) * 1e-3
+    estimate_s = seconds - search_s + search_s * rollouts / max(plan.diagnostics.rollouts, 1)
+    is_estimate = estimate_s > _MEASURED_BELOW_S
+    if not is_estimate:
+        estimate_s = statistics.median(timed(config)[0] for _ in range(_ROUNDS))
     return PlanTrial(
         time=PlanSample(
-            seconds=seconds,
+            seconds=estimate_s,
             is_estimate=is_estimate,
             rollouts=rollouts,
             limit_s=ExecutorConfig().max_plan_age_s,
@@ -173,6 +171,14 @@ def try_plans(
         goal_energy=float('nan') if goal is None else plan.goal_energy,
         goal_tolerance=model.goal_tolerance,
     )
+
+
+def _with_samples(config: PlanningConfig, samples: int) -> PlanningConfig:
+    """Return the settings with one iteration of so many samples."""
+    search = config.optimizer
+    elites = {'num_elites': max(1, samples // 2)} if hasattr(search, 'num_elites') else {}
+    smaller = replace(search, num_samples=samples, num_iterations=1, **elites)
+    return replace(config, optimizer=smaller)
 
 
 def _observation(image: Image, state: RobotState, frames: int) -> Observation:
