@@ -31,6 +31,7 @@ from wm_planner.policies.calibration_moves import CalibrationMoves, CalibrationM
 
 _POSITION = (ActionKind.DX.value, ActionKind.DY.value, ActionKind.DZ.value)
 _NO_DISPLACEMENT_M = 1e-4
+MOVES_A_START = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,9 @@ class Move:
 class CalibrationConfig:
     """How the model is asked."""
 
-    moves: int = parameter(24, 'moves to make', low=3, high=10_000)
+    moves: int = parameter(40, 'moves to make', low=3, high=10_000)
     is_full: bool = parameter(False, 'fit a rotation about any axis, not the vertical alone')
-    num_samples: int = parameter(384, 'actions tried in an iteration', low=16, high=100_000)
+    num_samples: int = parameter(256, 'actions tried in an iteration', low=16, high=100_000)
     num_iterations: int = parameter(6, 'iterations of the search', low=1, high=100)
     seed: int = parameter(0, 'seed of the search', low=0)
     trust: TrustConfig = field(default_factory=TrustConfig)
@@ -175,7 +176,8 @@ def moves_in_environment(
 ) -> list[Move]:
     """Make the moves in a simulator, through the safety filter, from an episode's start.
 
-    The next episode is started every eight moves, so that they happen all over the workspace.
+    The next episode is started every MOVES_A_START, so that they happen all over the workspace:
+    where a model errs it does so alike for neighbouring moves.
     Raises CalibrationError where the filter refuses nearly all of them.
     """
     policy = CalibrationMoves(script)
@@ -188,7 +190,7 @@ def moves_in_environment(
         safety.reset()
         goal, before = start.goals[0], start.observation
         before = _settled(environment, before, context_frames, script.step_duration_s)
-        for _ in range(8):
+        for _ in range(MOVES_A_START):
             plan = policy.plan(before, goal)
             state = before.state
             wanted = action_to_command(plan.actions[0], plan.action_spec, state, state.stamp_ns)

@@ -38,7 +38,7 @@ from wm_planner_sim.scene import EXTERIOR_TARGET_M
 from wm_planner_sim.suites import TabletopEnvironment
 from wm_planner_sim.tabletop import TabletopConfig, TabletopSim
 
-CONFIG = CalibrationConfig(moves=16, num_samples=256)
+CONFIG = CalibrationConfig(num_samples=192, num_iterations=5)
 CAMERAS = PlannerChoice(model='tabletop', values={'world_model.weights': 'tabletop_cameras'})
 ONE_CAMERA = PlannerChoice(model='tabletop')
 
