@@ -49,13 +49,18 @@ class PlannerHarness:
     """
 
     def __init__(
-        self, parameters: dict[str, Any], *, load: Any = load_planner, is_active: bool = True
+        self,
+        parameters: dict[str, Any],
+        *,
+        load: Any = load_planner,
+        is_active: bool = True,
+        robot: type[LoopbackRobot] = LoopbackRobot,
     ) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         clock = [p for p in overrides if p.name == 'use_sim_time']
-        self.robot = LoopbackRobot(self.context, parameter_overrides=clock)
+        self.robot = robot(self.context, parameter_overrides=clock)
         self.planner = PlannerNode(context=self.context, parameter_overrides=overrides, load=load)
         self.spinners = [
             Spinner(self.context, self.robot.node),

@@ -125,6 +125,7 @@ class DoctorSampler:
                 (JointState, topics.joint_states, self._on_joints, qos.STATE),
                 (PoseStamped, topics.tool_pose, self._on_pose, qos.STATE),
             )
+            if self._may_listen(topic, kind)
         ]
         begin = time.monotonic()
         self._spin(seconds, lambda: False)
@@ -132,6 +133,11 @@ class DoctorSampler:
         for listener in listeners:
             self.node.destroy_subscription(listener)
         return self._result(image_type, listened_s, is_simulated)
+
+    def _may_listen(self, topic: str, kind: Any) -> bool:
+        """Return False for a topic that carries nothing but another type: middleware refuses it."""
+        types = {p.topic_type for p in self.node.get_publishers_info_by_topic(topic)}
+        return not types or _type_name(kind) in types
 
     def _result(self, image_type: Any, listened_s: float, is_simulated: bool) -> SetupSample:
         topics, heard = self._profile.topics, self._image
@@ -180,7 +186,7 @@ class DoctorSampler:
         return _nodes(found)
 
     def _stream(self, topic: str, kind: Any, heard: _Heard, listened_s: float) -> dict[str, Any]:
-        wanted = f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
+        wanted = _type_name(kind)
         publishers = self.node.get_publishers_info_by_topic(topic)
         others = [
             name
@@ -244,6 +250,11 @@ class DoctorSampler:
         self._pose.note(message.header, self._now_ns())
         p, q = message.pose.position, message.pose.orientation
         self._poses.append([p.x, p.y, p.z, q.x, q.y, q.z, q.w])
+
+
+def _type_name(kind: Any) -> str:
+    """Return the name of a message class as the graph has it, e.g. sensor_msgs/msg/Image."""
+    return f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
 
 
 def _nodes(endpoints: Any) -> tuple[str, ...]:

@@ -234,6 +234,7 @@ def motion_findings(
 def samples_from_moments(moments: Sequence[Any]) -> tuple[list[MoveSample], list[GripperSample]]:
     """Return the moves and the gripper changes between the moments of the script ``axes``."""
     moves, changes = [], []
+    told: float | None = None  # what the gripper was told before
     for before, after in zip(moments, moments[1:], strict=False):
         first, second = before.observation, after.observation
         if float(np.linalg.norm(before.asked_m)) > 1e-6:
@@ -246,16 +247,16 @@ def samples_from_moments(moments: Sequence[Any]) -> tuple[list[MoveSample], list
                 )
             )
         asked = before.asked_closedness
-        held = first.state.gripper_closedness
-        if asked is not None and abs(asked - held) > 0.2:
+        if asked is not None and told is not None and abs(asked - told) > 0.2:
             changes.append(
                 GripperSample(
-                    commanded_before=held,
+                    commanded_before=told,
                     commanded_after=asked,
-                    measured_before=held,
+                    measured_before=first.state.gripper_closedness,
                     measured_after=second.state.gripper_closedness,
                 )
             )
+        told = asked
     return moves, changes
 
 

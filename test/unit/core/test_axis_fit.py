@@ -88,9 +88,7 @@ def test_a_mirrored_picture_is_named_and_not_trusted() -> None:
         (moves() + RNG.normal(0.0, 0.06, (20, 3)), moves(), 'known to'),
     ],
 )
-def test_says_why_it_is_not_trusted(
-    wanted: np.ndarray, measured: np.ndarray, reason: str
-) -> None:
+def test_says_why_it_is_not_trusted(wanted: np.ndarray, measured: np.ndarray, reason: str) -> None:
     fit = fit_axes(wanted, measured)
     assert not fit.is_trusted
     assert reason in fit.verdict

@@ -36,7 +36,7 @@ def seen_at(position_m: np.ndarray, image: Image) -> Observation:
 
 
 def moves_seen_turned(yaw_rad: float, count: int = 14, *, is_mirrored: bool = False) -> list[Move]:
-    """Moves of an arm in base_frame, pictured by a camera whose axes are turned by ``yaw_rad``."""
+    """Return moves in base_frame, pictured by a camera whose axes are turned by ``yaw_rad``."""
     rng, moves = np.random.default_rng(0), []
     back = euler_to_quaternion([0.0, 0.0, -yaw_rad])
 
@@ -89,9 +89,7 @@ def test_a_calibrated_plan_is_the_same_plan_in_other_axes() -> None:
     goal = Goal(goal_id='there', image=move.after)
     quarter = CameraCalibration(quaternion_xyzw=(0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5)))
     plain = make_planner('cem', 'point_mass', device='cpu')
-    turned = make_planner(
-        'cem', 'point_mass', PlannerSettings(calibration=quarter), device='cpu'
-    )
+    turned = make_planner('cem', 'point_mass', PlannerSettings(calibration=quarter), device='cpu')
     a, b = plain.plan(move.before, goal), turned.plan(move.before, goal)
     np.testing.assert_allclose(b.actions[:, 0], -a.actions[:, 1], atol=1e-12)
     np.testing.assert_allclose(b.actions[:, 1], a.actions[:, 0], atol=1e-12)

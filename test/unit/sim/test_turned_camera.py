@@ -159,9 +159,10 @@ def test_collected_actions_lead_where_the_readouts_go() -> None:
     assert abs(azimuth_of(3, 5)) > math.radians(5.0), 'an episode that shows something'
     moved = np.diff(episode.readouts[:, :3], axis=0)
     far = np.linalg.norm(episode.actions[:, :3], axis=1) > 0.03
-    cosine = np.sum(moved * episode.actions[:, :3], axis=1)[far] / (
-        np.linalg.norm(moved, axis=1) * np.linalg.norm(episode.actions[:, :3], axis=1)
-    )[far]
+    cosine = (
+        np.sum(moved * episode.actions[:, :3], axis=1)[far]
+        / (np.linalg.norm(moved, axis=1) * np.linalg.norm(episode.actions[:, :3], axis=1))[far]
+    )
     assert far.any() and cosine.min() > 0.8
 
 
