@@ -41,7 +41,7 @@ class TrustConfig:
         high=1.0,
     )
     max_residual: float = parameter(
-        0.4, 'largest share of the displacements that may be left unexplained', low=0.0, high=2.0
+        0.42, 'largest share of the displacements that may be left unexplained', low=0.0, high=2.0
     )
     max_error_deg: float = parameter(
         3.5, 'largest standard error of the angle [deg]', low=0.1, high=90.0

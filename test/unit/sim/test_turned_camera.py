@@ -86,7 +86,7 @@ def test_a_model_of_one_camera_is_not_trusted_where_it_is_wrong(
 ) -> None:
     found = calibrated(environment, ONE_CAMERA, azimuth_deg)
     assert not found.fit.is_trusted or error_deg(found, azimuth_deg) <= 8.0
-    assert found.fit.residual > 0.4  # it is lost there, and that is what says so
+    assert found.fit.residual > 0.42  # it is lost there, and that is what says so
 
 
 def test_a_model_of_one_camera_is_trusted_at_its_own(environment: TabletopEnvironment) -> None:
