@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 import json
 from pathlib import Path
@@ -91,6 +91,10 @@ def calibrate(
     move_m: Annotated[
         float, typer.Option(min=0.0, max=0.14, help='Length of a move [m]; 0: as suits the model.')
     ] = 0.0,
+    reach: Annotated[
+        float,
+        typer.Option(min=0.02, max=0.5, help='Farthest from where the tool is at the start [m].'),
+    ] = 0.12,
     full: Annotated[
         bool, typer.Option('--full', help='A rotation about any axis, not the vertical alone.')
     ] = False,
@@ -118,7 +122,8 @@ def calibrate(
     profile = RobotProfile.from_yaml(file)
     with planning_threads():
         asked = calibration_planner(choice, config, device=_device(device))
-        found = _moves(source, robot, profile, config, asked, move_m)
+        script = moves_for(asked.action_spec, move_m=move_m, reach_m=reach, seed=seed)
+        found = _moves(source, robot, profile, config, asked, script)
         steps = track(found, 'asking the model', console=_console, transient=True)
         result = fit_moves(asked, steps, config)
     _console.print(_summary(result.fit))
@@ -140,17 +145,10 @@ def _moves(
     profile: RobotProfile,
     config: CalibrationConfig,
     planner: Planner,
-    move_m: float,
+    script: CalibrationMovesConfig,
 ) -> list[Move]:
     """Return the moves of the source; raises CalibrationError where there are none to use."""
-    spec = planner.action_spec
-    script = CalibrationMovesConfig(
-        move_m=move_m or _SHARE_OF_STEP * largest_step_m(spec),
-        step_duration_s=spec.step_duration_s,
-        seed=config.seed,
-    )
-    script = replace(script, reach_m=2.0 * script.move_m)
-    frames = planner.context_frames
+    spec, frames = planner.action_spec, planner.context_frames
     if source.environment:
         name = SuiteName.parse(source.environment)
         simulator = open_environment(name)
@@ -172,6 +170,18 @@ def _moves(
         moments = moments_from_bag(source.bag, profile, frames=frames, step_s=spec.step_duration_s)
         return moves_between(moments, largest_step_m(spec))
     return moves_between(_live(source, robot, config, script, frames, spec), largest_step_m(spec))
+
+
+def moves_for(
+    spec: ActionSpec, *, move_m: float, reach_m: float, seed: int
+) -> CalibrationMovesConfig:
+    """Return moves of a length that suits a model's actions, or of ``move_m`` where it is given."""
+    return CalibrationMovesConfig(
+        move_m=move_m or _SHARE_OF_STEP * largest_step_m(spec),
+        reach_m=reach_m,
+        step_duration_s=spec.step_duration_s,
+        seed=seed,
+    )
 
 
 def _live(
