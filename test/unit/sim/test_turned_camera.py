@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 import math
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from wm_planner.evaluation.calibration import (
     calibration_planner,
     moves_in_environment,
 )
+from wm_planner.evaluation.doctor.findings import Severity
+from wm_planner.evaluation.doctor.picture_checks import check_orientation
+from wm_planner.evaluation.doctor.samples import MoveSample
 from wm_planner.evaluation.settings import PlannerChoice
 from wm_planner.models.tabletop.checkpoint import SHIPPED_WEIGHTS, ModelCard, card_path
 from wm_planner.policies.calibration_moves import CalibrationMovesConfig
@@ -180,3 +184,40 @@ def test_card_of_the_shipped_model_says_whose_axes_it_acts_in() -> None:
     text = (SHIPPED_WEIGHTS.parent / 'MODEL_CARD_CAMERAS.md').read_text()
     assert text == model_card_text(card)
     assert "in the camera's axes" in text
+
+
+# The doctor's eye for a mirrored camera, on pictures of the scene ---------------------------------
+
+
+@pytest.mark.parametrize('azimuth_deg', [-60, 0, 50])
+@pytest.mark.parametrize('is_mirrored', [False, True])
+def test_small_moves_tell_a_mirrored_camera_from_a_true_one(
+    environment: TabletopEnvironment, azimuth_deg: float, is_mirrored: bool
+) -> None:
+    sim, moves = environment.sim, []
+    sim.turn_exterior(math.radians(azimuth_deg))
+    sim.reset(seed=2, tool_position_m=np.array([0.48, 0.02, 0.14]))
+    for axis in (2, 0, 1):
+        for sign in (1.0, -1.0):
+            begin, before = sim.robot_state().position_m, sim.render('exterior')
+            step = np.zeros(3)
+            step[axis] = 0.03 * sign
+            target = replace(sim.target, position_m=begin + step)
+            sim.set_target(target)
+            sim.advance(0.6)
+            done, after = sim.robot_state().position_m - begin, sim.render('exterior')
+            if is_mirrored:
+                before, after = before[:, ::-1], after[:, ::-1]
+            moves.append(
+                MoveSample(
+                    commanded_m=step,
+                    done_m=done,
+                    before=np.ascontiguousarray(before),
+                    after=np.ascontiguousarray(after),
+                )
+            )
+    (finding,) = check_orientation(None, None, moves)
+    if is_mirrored:
+        assert finding.severity is Severity.ERROR and 'is mirrored' in finding.sentence
+    else:
+        assert finding.severity is Severity.OK, finding
