@@ -55,6 +55,7 @@ class PlannerHarness:
         load: Any = load_planner,
         is_active: bool = True,
         robot: type[LoopbackRobot] = LoopbackRobot,
+        has_robot: bool = True,
     ) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
@@ -62,6 +63,8 @@ class PlannerHarness:
         clock = [p for p in overrides if p.name == 'use_sim_time']
         self.robot = robot(self.context, parameter_overrides=clock)
         self.planner = PlannerNode(context=self.context, parameter_overrides=overrides, load=load)
+        if not has_robot:
+            self.robot.is_running = False
         self.spinners = [
             Spinner(self.context, self.robot.node),
             Spinner(self.context, self.planner),

@@ -17,7 +17,7 @@ from wm_planner.core.errors import (
     PlannerTimeoutError,
     WmPlannerError,
 )
-from wm_planner.core.protocols import Planner
+from wm_planner.core.protocols import LooksThroughWrist, Planner, TakesInstruction
 from wm_planner.core.types import ActionSpec, Goal, Observation, Plan
 
 _logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class PlannerInfo:
     action_spec: ActionSpec
     context_frames: int
     goal_tolerance: float
+    wants_wrist_image: bool = False
 
 
 @runtime_checkable
@@ -86,6 +87,7 @@ class PlanningWorker:
         self._outcome: PlanOutcome | None = None
         self._goals: deque[tuple[Goal, GoalDone]] = deque()
         self._reset_wanted = False
+        self._task: str | None = None  # an instruction that the planner has not got yet
         self._stop_wanted = False
         self._busy_since_ns: int | None = None
         self._planner: Planner | None = None
@@ -144,6 +146,14 @@ class PlanningWorker:
             self._reset_wanted = True
             self._wake.notify_all()
 
+    def begin_task(self, instruction: str) -> None:
+        """Have a planner that takes instructions begin anew with this one, before its next plan.
+
+        Any other planner is left as it is.
+        """
+        with self._wake:
+            self._task = instruction
+
     def busy_since_ns(self) -> int | None:
         """Return when the plan or goal under way was begun, on the monotonic clock; None when idle.
 
@@ -185,6 +195,9 @@ class PlanningWorker:
                 action_spec=planner.action_spec,
                 context_frames=planner.context_frames,
                 goal_tolerance=planner.goal_tolerance,
+                wants_wrist_image=(
+                    isinstance(planner, LooksThroughWrist) and planner.wants_wrist_image
+                ),
             )
         except Exception as error:  # raised again by start(), on the thread that waits there
             with self._wake:
@@ -215,6 +228,7 @@ class PlanningWorker:
             if self._stop_wanted:
                 return False
             is_reset, self._reset_wanted = self._reset_wanted, False
+            task, self._task = self._task, None
             goal_job = self._goals.popleft() if self._goals else None
             request = None
             if goal_job is None:
@@ -222,6 +236,8 @@ class PlanningWorker:
             self._busy_since_ns = self._monotonic_ns()
         try:
             error = _attempt(planner.reset) if is_reset else None
+            if task is not None and isinstance(planner, TakesInstruction) and error is None:
+                error = _attempt(lambda: _begin_task(planner, task))
             if goal_job is not None:
                 goal, done = goal_job
                 _call(done, error or _attempt(lambda: planner.prepare_goal(goal)))
@@ -234,6 +250,12 @@ class PlanningWorker:
                 has_more = bool(self._goals or self._request)
                 self._busy_since_ns = self._monotonic_ns() if has_more else None
         return True
+
+
+def _begin_task(planner: Planner, instruction: str) -> None:
+    planner.reset()
+    if isinstance(planner, TakesInstruction):
+        planner.set_instruction(instruction)
 
 
 def _attempt(action: Callable[[], None]) -> WmPlannerError | None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,6 +49,16 @@ def action_to_command(
         quaternion_xyzw=quaternion,
         gripper_closedness=closedness,
     )
+
+
+def planner_steps(count: int, count_step_s: float, step_duration_s: float) -> int:
+    """Return how many steps of a planner fill ``count`` steps of ``count_step_s`` [s].
+
+    The last one is not cut short. ``count_step_s`` 0 = they are the planner's own steps already.
+    """
+    if count_step_s == 0.0:
+        return count
+    return math.ceil(count * count_step_s / step_duration_s - 1e-6)
 
 
 def gripper_pin(

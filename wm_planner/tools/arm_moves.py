@@ -115,8 +115,7 @@ def _planner_node(request: MoveRequest) -> Iterator[ProcessGroup]:
         **{f'planning.{name}': value for name, value in request.parameters.items()},
         'use_sim_time': request.is_simulated,
     }
-    # The policy imagines nothing; the point mass is a model that costs nothing to load.
-    nodes = chosen.resolve({'robot': request.robot, 'planner': POLICY, 'model': 'point_mass'})
+    nodes = chosen.resolve({'robot': request.robot, 'planner': POLICY})
     nodes = tuple(
         replace(node, parameters={**node.parameters, **parameters})
         for node in nodes

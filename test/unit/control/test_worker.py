@@ -269,3 +269,33 @@ def test_goals_that_were_waiting_at_the_end_are_told(make) -> None:
 
 def test_stop_before_start_is_harmless() -> None:
     assert PlanningWorker(FakePlanner).stop(1.0)
+
+
+class _Listener(FakePlanner):
+    """A planner that takes instructions."""
+
+    def set_instruction(self, text: str) -> None:
+        self._note(f'set_instruction {text}')
+
+
+def test_task_begins_anew_before_its_first_plan_and_only_for_planners_that_listen(make) -> None:
+    planner = _Listener()
+    worker = make(planner)
+    worker.begin_task('pick the lemon')
+    worker.submit(a_request(1))
+    assert outcome_of(worker).error is None
+    worker.submit(a_request(2))
+    assert outcome_of(worker).error is None
+    assert planner.calls == [
+        'reset',
+        'set_instruction pick the lemon',
+        'plan goal',
+        'plan goal',
+    ]
+
+    deaf = FakePlanner()
+    worker = make(deaf)
+    worker.begin_task('pick the lemon')
+    worker.submit(a_request(1))
+    assert outcome_of(worker).error is None
+    assert deaf.calls == ['plan goal']
