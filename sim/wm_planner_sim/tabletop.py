@@ -40,10 +40,7 @@ _WXYZ_TO_XYZW = [1, 2, 3, 0]
 
 @dataclass(frozen=True, kw_only=True)
 class TabletopConfig:
-    """Sizes and rates of the tabletop simulation.
-
-    ``from_variables`` fills it from ``WM_PLANNER_TABLETOP_`` and a field's name in capitals.
-    """
+    """Sizes and rates of the tabletop simulation."""
 
     image_width: int = parameter(128, 'camera image width [px]', low=16, high=1920)
     image_height: int = parameter(128, 'camera image height [px]', low=16, high=1920)
@@ -66,7 +63,7 @@ class TabletopConfig:
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str] | None = None) -> TabletopConfig:
-        """Return the settings that environment variables give; raises InvalidParameterError."""
+        """Return settings from PREFIX and a name in capitals; raises InvalidParameterError."""
         variables = os.environ if variables is None else variables
         values = values_from_variables(cls, PREFIX, variables)
         return from_mapping(cls, values, where='environment')
@@ -353,10 +350,7 @@ class TabletopSim:
         return self._mj_renderer.render().copy()
 
     def turn_exterior(self, azimuth_rad: float) -> None:
-        """Turn the exterior camera to an azimuth, as ``exterior_azimuth_deg`` does from the start.
-
-        It stays there, resets included.
-        """
+        """Turn the exterior camera to an azimuth and leave it there, resets included."""
         position, quaternion = exterior_camera_pose(azimuth_rad)
         index = self._camera_id('exterior')
         self._model.cam_pos[index], self._model.cam_quat[index] = position, quaternion

@@ -5,24 +5,34 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from fakes.loopback_env import LoopbackEnv
 from fakes.values import a_state
-from wm_planner.core.calibration import CameraCalibration
+from fakes.vjepa2 import write_tiny_weights
+from wm_planner.core.calibration import CameraCalibration, profile_text_with
 from wm_planner.core.errors import CalibrationError, CalibrationMismatchError
 from wm_planner.core.geometry import euler_to_quaternion, rotate_vector
+from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.types import Goal, Image, Observation
+from wm_planner.evaluation import direct
 from wm_planner.evaluation.calibration import (
     CalibrationConfig,
     Move,
     calibrate,
     calibration_planner,
 )
+from wm_planner.evaluation.doctor.model_probe import model_input, probe_checkpoint
+from wm_planner.evaluation.environments import SuiteName
+from wm_planner.evaluation.runner import EvaluationConfig, RunRequest
 from wm_planner.evaluation.settings import PlannerChoice
 from wm_planner.factory import PlannerSettings, make_planner
 from wm_planner.models.point_mass import PointMassConfig, PointMassRenderer
+from wm_planner.models.vjepa2_ac.checkpoint import read_manifest
 
 RENDERER = PointMassRenderer(PointMassConfig())
 CENTRE = np.array([0.54, 0.0, 0.35])
@@ -139,3 +149,36 @@ def test_a_calibration_of_another_model_is_refused_by_the_factory() -> None:
         make_planner('cem', 'point_mass', PlannerSettings(calibration=other), device='cpu')
     policy = make_planner('noop', 'point_mass', PlannerSettings(calibration=other), device='cpu')
     assert policy.action_spec.size  # a policy acts in base_frame anyway
+
+
+def test_the_runner_of_evaluations_takes_the_calibration_of_the_profile(tmp_path: Path) -> None:
+    """It is refused for another model, which shows that it is looked at, before anything opens."""
+    other = CameraCalibration(
+        quaternion_xyzw=(0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5)), model='vjepa2_ac'
+    )
+    file = tmp_path / 'turned.yaml'
+    file.write_text(profile_text_with(robot_profile_file('panda_sim').read_text(), other))
+    name = SuiteName('sweep', '')
+    request = RunRequest(suite=name, choice=CHOICE, config=EvaluationConfig(), robot=str(file))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(direct, 'open_environment', lambda suite: LoopbackEnv())
+        with (
+            pytest.raises(CalibrationMismatchError, match='vjepa2_ac'),
+            direct.open_direct_runner(request),
+        ):
+            pass
+
+
+def test_random_weights_of_v_jepa_are_asked_and_not_trusted(tmp_path: Path) -> None:
+    """The whole way on the field's model: context, rollout, energy, fit; only that it is seeded."""
+    weights = write_tiny_weights(tmp_path / 'tiny.safetensors')
+    choice = PlannerChoice(model='vjepa2_ac', values={'world_model.weights': str(weights)})
+    config = CalibrationConfig(num_samples=32, num_iterations=2)
+    result = calibrate(calibration_planner(choice, config), moves_seen_turned(0.0, 12), config)
+    assert not result.fit.is_trusted, result.fit.verdict
+    assert np.abs(result.wanted_m).max() <= 0.075 + 1e-9
+    sample, model = probe_checkpoint(choice, torch.device('cpu'))
+    assert model is not None and not sample.problem
+    counts = read_manifest(weights).counts
+    assert sample.need_bytes == 4 * sum(part['parameters'] for part in counts.values())
+    assert model_input(choice, RENDERER.draw(CENTRE)).size_px == 64
