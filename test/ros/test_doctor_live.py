@@ -37,6 +37,7 @@ from wm_planner.ros.move_recorder import MoveRecorder
 from wm_planner.tools.arm_moves import drive
 from wm_planner.tools.doctor import (
     DoctorRequest,
+    examine,
     planning_findings,
     samples_from_moments,
     stream_findings,
@@ -341,6 +342,18 @@ def test_names_a_driver_that_does_not_follow() -> None:
         found = findings_of_moves(harness)
     assert found[Check.DRIVER].severity is Severity.ERROR
     assert 'does not follow' in found[Check.DRIVER].sentence
+
+
+def test_nothing_is_moved_while_the_streams_have_errors(robot: DoctorRobot) -> None:
+    robot.change['pose'] = _in_millimetres
+    begin = robot.position_m.copy()
+    request = DoctorRequest(
+        choice=PlannerChoice(model='point_mass'), seconds=0.6, is_moving=True, preview=''
+    )
+    findings = examine(request)
+    assert Check.UNITS in causes(findings)
+    assert any('nothing was moved' in finding.sentence for finding in findings)
+    assert robot.targets == [] and np.array_equal(robot.position_m, begin)
 
 
 # The command --------------------------------------------------------------------------------------

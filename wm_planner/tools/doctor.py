@@ -145,6 +145,9 @@ def examine(request: DoctorRequest) -> list[Finding]:
     with DoctorSampler(profile) as sampler:
         setup = sampler.sample(request.seconds)
     findings = stream_findings(setup, profile)
+    if request.is_moving and exit_code(findings) == 2:
+        request = replace(request, is_moving=False)  # nobody moves what is not understood
+        findings.append(skipped(Check.DRIVER, 'nothing was moved: there are errors above'))
     findings += planning_findings(request, setup, picture)
     findings += motion_findings(request, setup, profile, picture)
     return sorted(findings, key=lambda finding: finding.check.number)
