@@ -9,7 +9,7 @@ did, in base_frame. Numpy alone; every function is pure and may be called from a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 import numpy as np
@@ -135,7 +135,7 @@ def fit_axes(
     )
     length_m = float(np.median(np.linalg.norm(measured, axis=1)))
     reasons = _reasons(fit, length_m, limits)
-    return AxisFit(**{**fit.__dict__, 'reasons': reasons})
+    return replace(fit, reasons=reasons)
 
 
 def _reasons(fit: AxisFit, length_m: float, limits: TrustConfig) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ and what the tool really did is the calibration.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ class CalibrationResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        values = dict(self.fit.__dict__)
+        values = asdict(self.fit)
         values.update(
             quaternion_xyzw=list(self.fit.quaternion_xyzw),
             reasons=list(self.fit.reasons),
