@@ -50,6 +50,7 @@ setup(
         (f'share/{PACKAGE}/launch', glob('launch/*.launch.py')),
         (f'share/{PACKAGE}/config', glob('config/*.*')),
         (f'share/{PACKAGE}/config/robots', glob('config/robots/*.yaml')),
+        (f'share/{PACKAGE}/config/sros2', glob('config/sros2/*.xml')),
         # `ros2 run` and `ros2 launch` look for executables here. Plain files reach it with pip as
         # well as with colcon; console scripts land in bin/ with pip.
         (f'lib/{PACKAGE}', glob('scripts/*')),

@@ -89,7 +89,7 @@ class TabletopEnvironment:
     """
 
     def __init__(self, sim: TabletopSim | None = None) -> None:
-        self.sim = sim or TabletopSim(TabletopConfig())
+        self.sim = sim or TabletopSim(TabletopConfig.from_variables())
         self._task: _Task | None = None
         self._goal_index = 0
         self._makers: dict[str, Callable[[np.random.Generator, str], EpisodeStart | None]] = {

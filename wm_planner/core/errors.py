@@ -95,6 +95,18 @@ class InvalidActionError(InputError):
     code = 107
 
 
+class CalibrationError(InputError):
+    """Moves cannot be calibrated from, or a camera calibration cannot be used."""
+
+    code = 108
+
+
+class CalibrationMismatchError(InputError):
+    """The robot profile's camera calibration belongs to another world model."""
+
+    code = 109
+
+
 # 2xx: data ----------------------------------------------------------------------------------------
 
 
@@ -363,6 +375,18 @@ class RobotDescriptionError(DriverError):
     """The robot description is missing, unreadable or contradicts the robot profile."""
 
     code = 506
+
+
+class CommandIgnoredError(DriverError):
+    """The arm does not do what it is told."""
+
+    code = 507
+
+
+class ArmInUseError(DriverError):
+    """Somebody else commands the arm."""
+
+    code = 508
 
 
 def all_error_classes() -> dict[int, type[WmPlannerError]]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import math
 import threading
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from wm_planner.core.actions import gripper_pin
+from wm_planner.core.calibration import NO_TURN_XYZW, actions_to_base, spec_in_base
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import NoFiniteEnergyError, PlannerFailedError
 from wm_planner.core.geometry import Array
@@ -95,6 +96,9 @@ class WorldModelPlanner:
     plan is used up or the last plan failed) and returns what it found within the deadline. What
     leaves is finite and inside the model's bounds; anything else raises.
 
+    ``axes_xyzw`` turns the model's action axes into base_frame (core/calibration.py): the search
+    runs in the model's axes, the plan that leaves is in base_frame.
+
     Belongs to the planning thread, but ``request_stop`` may be called from any thread.
     """
 
@@ -106,9 +110,12 @@ class WorldModelPlanner:
         config: PlannerConfig,
         *,
         device: torch.device | str,
+        axes_xyzw: Sequence[float] = NO_TURN_XYZW,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._model = model
+        self._axes_xyzw = tuple(axes_xyzw)
+        self._base_spec = spec_in_base(model.action_spec, self._axes_xyzw)
         self._objective = objective
         self._optimizer = optimizer
         self._config = config
@@ -124,8 +131,8 @@ class WorldModelPlanner:
 
     @property
     def action_spec(self) -> ActionSpec:
-        """Return the model's action spec."""
-        return self._model.action_spec
+        """Return the spec of the plans, which are in base_frame."""
+        return self._base_spec
 
     @property
     def context_frames(self) -> int:
@@ -271,7 +278,7 @@ class WorldModelPlanner:
         return distance
 
     def _spec_for(self, goal: Goal, observation: Observation) -> ActionSpec:
-        spec, closedness = self.action_spec, goal.gripper_closedness
+        spec, closedness = self._model.action_spec, goal.gripper_closedness
         if closedness is None or not self._config.pin_gripper:
             return spec
         pins = gripper_pin(spec, closedness, observation.state, self._config.closed_above)
@@ -287,13 +294,13 @@ class WorldModelPlanner:
         )
 
     def _checked_actions(self, found: OptimizationResult) -> Array:
-        """Return the plan [H, A] in double precision, inside the bounds to the last bit."""
+        """Return the plan [H, A] in base_frame, inside the model's bounds to the last bit."""
         actions = found.actions.double().cpu().numpy()
         if not (np.all(np.isfinite(actions)) and math.isfinite(found.energy)):
             raise PlannerFailedError('the optimizer returned a plan that is not finite.')
         # Bounds were held in single precision, whose rounding may lie just outside.
-        inside: Array = np.clip(actions, self.action_spec.low, self.action_spec.high)
-        return inside
+        spec = self._model.action_spec
+        return actions_to_base(np.clip(actions, spec.low, spec.high), spec, self._axes_xyzw)
 
 
 def shift_steps(sequences: Tensor, executed_steps: int) -> Tensor | None:

@@ -152,6 +152,7 @@ class PlannerParameters:
             optimizer=values.get(self.node_config().planner, {}),
             objective=values.get(OBJECTIVE_PREFIX, {}),
             planner=values.get(PLANNING_PREFIX, {}),
+            calibration=self.profile().calibration,
         )
 
 

@@ -31,6 +31,8 @@ COMMANDS = {
     'serve': 'Serve a planner to the harness vla-eval.',
     'train': 'Train a world model.',
     'model': 'Convert, describe, check and compare weights of V-JEPA 2-AC.',
+    'doctor': 'Say what is wrong with a set-up before the arm moves.',
+    'calibrate': "Measure how the world model's action axes lie in the base frame.",
     'bench': 'Measure planning, node and simulation speed.',
 }
 

@@ -7,6 +7,22 @@ from __future__ import annotations
 from wm_planner.models.tabletop.checkpoint import ModelCard
 
 
+def _purpose(collector: str) -> tuple[str, ...]:
+    """Return what the model is for, by the data it was trained on."""
+    if collector == 'tabletop_cameras':
+        return (
+            'gripper target, and serves to plan toward goal images from the same scene, seen by a',
+            'camera turned by up to 75 degrees about the vertical through the middle of the',
+            "workspace. Its actions are in the camera's axes (the base axes turned by the camera's",
+            'azimuth), so it needs `wm_planner calibrate` for each place of the camera; it serves',
+            'to prove that. Not for any other scene or robot.',
+        )
+    return (
+        'gripper target, and serves to plan toward goal images from the same camera and scene.',
+        'Not for any other scene, camera or robot.',
+    )
+
+
 def model_card_text(card: ModelCard) -> str:
     """Return the model card as Markdown."""
     training, measured, spec = card.training, card.measured, card.action_spec
@@ -18,8 +34,7 @@ def model_card_text(card: ModelCard) -> str:
         '',
         'A small action-conditioned latent world model of the simulated tabletop that ships with',
         'wm_planner. It predicts a latent one step (0.25 s) ahead under a tool displacement and a',
-        'gripper target, and serves to plan toward goal images from the same camera and scene.',
-        'Not for any other scene, camera or robot.',
+        *_purpose(str(data['collector'])),
         '',
         f'* SHA-256 of the weights: `{card.sha256}` (verified on loading)',
         f'* Architecture: {card.architecture}',
