@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 import logging
 import threading
@@ -21,8 +21,12 @@ from wm_planner.core.protocols import Planner
 from wm_planner.core.types import ActionSpec, Goal, Observation, Plan
 
 _logger = logging.getLogger(__name__)
+_OVER = object()
 
 GoalDone = Callable[[WmPlannerError | None], None]
+
+IdleWork = Callable[[Planner], Iterator[None]]
+"""Work for the planning thread that yields after each bit, so that a plan waits for one at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,8 @@ class PlanningWorker:
         self._request: PlanRequest | None = None
         self._outcome: PlanOutcome | None = None
         self._goals: deque[tuple[Goal, GoalDone]] = deque()
+        self._idle: deque[tuple[IdleWork, GoalDone]] = deque()
+        self._idle_bits: Iterator[None] | None = None  # of the first in ``_idle``, once begun
         self._reset_wanted = False
         self._stop_wanted = False
         self._busy_since_ns: int | None = None
@@ -122,6 +128,20 @@ class PlanningWorker:
             if is_open:
                 self._goals.append((goal, done))
                 self._note_work()
+        if not is_open:
+            done(_stopped_error())
+
+    def when_idle(self, work: IdleWork, done: GoalDone) -> None:
+        """Run ``work`` bit by bit on the planning thread while there is nothing else to do.
+
+        ``done`` is called exactly once, as by ``prepare_goal``. Plans and goals come first: they
+        wait for the bit under way, and for no more.
+        """
+        with self._wake:
+            is_open = self._thread.is_alive() and not self._stop_wanted
+            if is_open:
+                self._idle.append((work, done))
+                self._wake.notify_all()
         if not is_open:
             done(_stopped_error())
 
@@ -201,19 +221,31 @@ class PlanningWorker:
             with self._wake:
                 self._planner = None
                 self._stop_wanted = True
-                unfinished = list(self._goals)
+                unfinished = [done for _, done in (*self._goals, *self._idle)]
                 self._goals.clear()
-            for _, done in unfinished:
+                self._idle.clear()
+            for done in unfinished:
                 _call(done, _stopped_error())
 
     def _work_once(self, planner: Planner) -> bool:
         """Wait for one job and do it; return False when told to stop."""
         with self._wake:
             self._wake.wait_for(
-                lambda: self._stop_wanted or self._reset_wanted or self._goals or self._request
+                lambda: (
+                    self._stop_wanted
+                    or self._reset_wanted
+                    or self._goals
+                    or self._request
+                    or self._idle
+                )
             )
             if self._stop_wanted:
                 return False
+            is_idle = not (self._reset_wanted or self._goals or self._request)
+        if is_idle:
+            self._idle_bit(planner)
+            return True
+        with self._wake:
             is_reset, self._reset_wanted = self._reset_wanted, False
             goal_job = self._goals.popleft() if self._goals else None
             request = None
@@ -234,6 +266,24 @@ class PlanningWorker:
                 has_more = bool(self._goals or self._request)
                 self._busy_since_ns = self._monotonic_ns() if has_more else None
         return True
+
+    def _idle_bit(self, planner: Planner) -> None:
+        """Do the next bit of the first idle work; only this thread takes it from the queue."""
+        work, done = self._idle[0]
+        is_over = False
+
+        def run() -> None:
+            nonlocal is_over
+            if self._idle_bits is None:
+                self._idle_bits = work(planner)
+            is_over = next(self._idle_bits, _OVER) is _OVER
+
+        error = _attempt(run)
+        if error is not None or is_over:
+            self._idle_bits = None
+            with self._wake:
+                self._idle.popleft()
+            _call(done, error)
 
 
 def _attempt(action: Callable[[], None]) -> WmPlannerError | None:

@@ -27,7 +27,7 @@ class Imagination:
 
     ``latents`` [H, N, D] after each step, ``now`` [N, D] of the newest frame, ``goal`` [N, D];
     ``distance(latent [..., N, D], goal [N, D]) -> [...]`` is the energy of one step. ``image`` and
-    ``state`` are the newest frame and the robot state at it.
+    ``state`` are the newest frame and the robot state at it, ``goal_image`` is the goal's picture.
     """
 
     latents: Tensor
@@ -35,6 +35,7 @@ class Imagination:
     goal: Tensor
     distance: Callable[[Tensor, Tensor], Tensor]
     image: Image
+    goal_image: Image
     state: RobotState
 
 

@@ -231,6 +231,12 @@ class WorldModelPlanner:
         )
 
     @torch.inference_mode()
+    def encode_picture(self, picture: Goal) -> Tensor:
+        """Return the latent [N, D] of a picture, comparable with predictions; nothing is kept."""
+        latent: Tensor = self._model.encode_goal(picture)
+        return latent
+
+    @torch.inference_mode()
     def restore(self, start: PlanStart, goal: Goal) -> None:
         """Go back to where a plan toward ``goal`` began, so that ``plan`` makes it again.
 
@@ -297,6 +303,7 @@ class WorldModelPlanner:
             goal=goal.latent,
             distance=self._objective.distance,
             image=observation.images[-1],
+            goal_image=goal.goal.image,
             state=observation.state,
         )
 

@@ -26,6 +26,8 @@ COMMANDS = {
     'demo': 'Drive the simulated arm to goal images and leave a record of it.',
     'goal': 'Set, capture or list goal images.',
     'evaluate': 'Measure success rate and cost of a planner on suites.',
+    'replay': 'Plan at every recorded step of a bag, without a robot.',
+    'landscape': 'Draw how good the planner thinks each displacement would be.',
     'report': 'Write a page of results, beside each other and published ones.',
     'serve': 'Serve a planner to the harness vla-eval.',
     'train': 'Train a world model.',
