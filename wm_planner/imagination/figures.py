@@ -53,11 +53,10 @@ def draw_landscape(
             _mark(panel, name, chosen_m, 'x', _CHOSEN, 'chosen by the planner')
         if true_m is not None:
             _mark(panel, name, true_m, '*', _TRUE, 'true displacement')
+    figure.get_layout_engine().set(rect=(0.0, 0.0, 1.0, 0.92))
     figure.colorbar(shown, ax=panels[2:], label='energy', shrink=0.85)
     handles, labels = panels[2].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc='outside lower right', ncols=4, frameon=True, facecolor='#c9d0d8'
-    )
+    figure.legend(handles, labels, loc='lower left', ncols=2, frameon=True, facecolor='#c9d0d8')
     many = '' if found.steps == 1 else f', in {found.steps} equal steps'
     figure.suptitle(
         f'Energy toward goal {found.goal_id!r} of moving the tool{many}; staying: '
@@ -65,6 +64,7 @@ def draw_landscape(
         size=12,
         color=_INK,
         x=0.01,
+        y=0.98,
         ha='left',
     )
     path.parent.mkdir(parents=True, exist_ok=True)
