@@ -72,7 +72,8 @@ class TokenPainter:
         flat = tokens.flatten(0, 1).float().cpu()
         self._mean = flat.mean(0)
         _, _, directions = torch.linalg.svd(flat - self._mean, full_matrices=False)
-        basis = directions[:_COLOURS]  # [3, D]
+        basis = torch.zeros(_COLOURS, flat.shape[1])
+        basis[: min(_COLOURS, len(directions))] = directions[:_COLOURS]
         largest = basis.gather(1, basis.abs().argmax(dim=1, keepdim=True))
         self._basis = (basis * largest.sign()).T
         shares = (flat - self._mean) @ self._basis  # [F N, 3]
