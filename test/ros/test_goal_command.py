@@ -100,7 +100,7 @@ def test_goals_of_a_set_are_pursued_in_order(
     harness: PlannerHarness, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = np.array(harness.robot.position_m)
-    ways = [place + [0.0, 0.0, 0.05], place + [0.05, 0.0, 0.05]]
+    ways = [place + [0.0, 0.0, -0.05], place + [0.05, 0.0, -0.05]]  # inside the workspace
     goals = tuple(
         SetGoal(
             stored=StoredGoal(goal=harness.goal(way, 0.0, name=f'{number:02d}_turn')),
@@ -122,8 +122,8 @@ def test_set_that_is_not_finished_in_the_time_of_its_demonstration_fails(
     harness: PlannerHarness, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = np.array(harness.robot.position_m)
-    far = harness.goal(place + [-0.1, 0.25, 0.2], 0.0, name='00_final')
-    entry = SetGoal(stored=StoredGoal(goal=far), reason='final', time_s=0.1, seconds=0.1)
+    far = harness.goal(place + [-0.05, 0.18, -0.1], 0.0, name='00_final')
+    entry = SetGoal(stored=StoredGoal(goal=far), reason='final', time_s=0.1, seconds=0.01)
     save_goal_set(tmp_path / 'set', GoalSet(source='test', goals=(entry,)))
     assert main(['goal', 'set', str(tmp_path / 'set'), '--enable', '--step-s', '0.1']) == 1
     assert 'the steps of the last goal are used up' in capsys.readouterr().out

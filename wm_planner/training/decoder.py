@@ -72,9 +72,8 @@ class DecoderTrainer:
         self.decoder.train()
         for step in range(len(self.history), config.iterations):
             begin = time.monotonic()
-            share = 0.5 * (1.0 + math.cos(math.pi * step / config.iterations))
             for group in self._optimizer.param_groups:
-                group['lr'] = config.learning_rate * max(share * min(1.0, (step + 1) / 100), 5e-3)
+                group['lr'] = config.learning_rate * _schedule(step / config.iterations)
             rows = torch.randint(0, len(self._images), (config.batch,), generator=self._batches)
             truth = to_network_input(self._images[rows], size)
             loss = F.mse_loss(self.decoder(self._latents[rows]), truth)
@@ -115,6 +114,11 @@ class DecoderTrainer:
         self._optimizer.load_state_dict(state['optimizer'])
         self._batches.set_state(state['batches'])
         self.history, self.seconds = state['history'], state['seconds']
+
+
+def _schedule(progress: float) -> float:
+    """Return the fraction of the peak learning rate: up for a twentieth, then half a cosine."""
+    return max(0.5 * (1.0 + math.cos(math.pi * progress)) * min(1.0, 20.0 * progress), 5e-3)
 
 
 @torch.inference_mode()
