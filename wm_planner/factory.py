@@ -96,15 +96,21 @@ def make_planner(
 ) -> Planner:
     """Return a planner or policy by name, made on the calling thread, which is to be its only user.
 
-    A policy acts in ``action_spec`` where one is given, e.g. by an environment, and else in that of
-    the world model, which is loaded just for it. Raises UnknownNameError, InvalidParameterError,
-    ModelLoadError or ChecksumError.
+    A policy without actions of its own acts in ``action_spec`` where one is given, e.g. by an
+    environment, and else in that of the world model, which is loaded just for it. Raises
+    UnknownNameError, InvalidParameterError, ModelLoadError or ChecksumError.
     """
     given = settings or PlannerSettings()
     check_names(planner_name, given.preset)
     if planner_name in POLICIES.names():
-        spec = action_spec or load_model(model_name, given.model, device=device).action_spec
-        return make_policy(planner_name, given.planner, action_spec=spec)
+
+        def model_spec() -> ActionSpec:
+            return load_model(model_name, given.model, device=device).action_spec
+
+        own = action_spec
+        return make_policy(
+            planner_name, given.planner, action_spec=lambda: own if own else model_spec()
+        )
     config = resolve_planning_config(planner_name, model_name, given)
     model = load_model(model_name, given.model, device=device)
     return make_world_model_planner(

@@ -49,6 +49,7 @@ class ArenaEnvironment:
         self.goal_set: GoalSet | None = None
         self._ledger: CostLedger | None = None
         self.reset_milliseconds: Mapping[str, float] = {}
+        self._is_counting = True
         self._steps = 0
         self._max_steps = 0
         self._has_succeeded = False
@@ -128,6 +129,16 @@ class ArenaEnvironment:
             },
         )
 
+    def give_up(self) -> float:
+        """End the episode before its time; return what its end costs, in the cleaned reading.
+
+        A planner that fails half-way has to answer for the scene that it leaves behind.
+        """
+        ledger = self._running()
+        before, self._max_steps = ledger.cleaned, self._steps
+        ledger.charge_end()
+        return ledger.cleaned - before
+
     def begin_goal(self, index: int) -> None:
         """Say which sub-goal is being pursued; only the reported tool distance depends on it."""
         self._goal_index = index
@@ -136,6 +147,19 @@ class ArenaEnvironment:
     def is_over(self) -> bool:
         """Return whether the benchmark's protocol has ended the episode."""
         return self._has_succeeded or self._steps >= self._max_steps
+
+    @property
+    def steps_counted(self) -> int:
+        """Return the control steps of the episode so far."""
+        return self._steps
+
+    def set_counting(self, is_counting: bool) -> None:
+        """Count, and charge for, control steps from now on, or let them be.
+
+        The engine's clock stands still while a policy thinks. Where simulated time goes on
+        meanwhile, behind ROS, steps at rest would make the same policy slower and dearer.
+        """
+        self._is_counting = is_counting
 
     def observe(self) -> Observation:
         """Return the planner's camera, the wrist camera if asked for, and the robot state now."""
@@ -169,6 +193,7 @@ class ArenaEnvironment:
             goal_count=len(self._goal_list),
             cost=ledger.cleaned,
             cost_upstream=ledger.upstream,
+            is_over=self.is_over,
             is_failed=self.is_over and not self._has_succeeded,
         )
 
@@ -221,8 +246,10 @@ class ArenaEnvironment:
         """Score one control step; returns True where the episode ends."""
         if self._ledger is None or self.is_over:  # the bridge goes on after the end
             return False
-        self._steps += 1
         self._has_succeeded = success
+        if not self._is_counting and not success:
+            return False
+        self._steps += 1
         self._ledger.charge(engine_cost, is_over=self.is_over)
         return self.is_over
 

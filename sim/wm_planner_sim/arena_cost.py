@@ -87,11 +87,20 @@ class CostLedger:
         ``is_over`` is True for the last step of an episode, with success or without.
         """
         self._upstream += engine_cost
-        for index, condition in enumerate(self._conditions):
-            if index in self._untouched:
-                continue
-            is_temporal = str(condition[0]).lower() in TEMPORAL
-            if not is_temporal and (not is_over or condition[1] in self._moving):
-                continue
-            if self._holds(condition):
-                self._cleaned += STEP_COST if is_temporal else END_COST
+        self._cleaned += STEP_COST * self._count(is_of_the_moment=True)
+        if is_over:
+            self.charge_end()
+
+    def charge_end(self) -> None:
+        """Charge the conditions of the end: at the last step, or where the episode is given up."""
+        self._cleaned += END_COST * self._count(is_of_the_moment=False)
+
+    def _count(self, *, is_of_the_moment: bool) -> int:
+        """Return how many conditions of one kind hold now and count."""
+        return sum(
+            (str(condition[0]).lower() in TEMPORAL) is is_of_the_moment
+            and index not in self._untouched
+            and (is_of_the_moment or condition[1] not in self._moving)
+            and self._holds(condition)
+            for index, condition in enumerate(self._conditions)
+        )

@@ -18,6 +18,7 @@ import logging
 from typing import Any
 import warnings
 
+import mujoco
 import numpy as np
 
 from wm_planner.core.errors import MissingAssetError, SimulatorError, UnknownNameError
@@ -244,9 +245,17 @@ class ArenaEngine:
         """Return where the arm's base is [3] in the world frame; its axes are the world's."""
         return np.array(self._env.sim.data.get_body_xpos('robot0_base'), np.float64)
 
-    def tool_pose(self) -> tuple[Array, Array]:
-        """Return position [3] in the world frame and quaternion xyzw of the tool centre point."""
+    def tool_pose(self, joints_rad: Array | None = None) -> tuple[Array, Array]:
+        """Return position [3] in the world frame and quaternion xyzw of the tool centre point.
+
+        Where it is, or would be with the arm's joints [7] at ``joints_rad``.
+        """
         robot, data = self._env.robots[0], self.data
+        if joints_rad is not None:
+            data = mujoco.MjData(self.model)
+            data.qpos[:] = self.data.qpos
+            data.qpos[robot._ref_joint_pos_indexes] = joints_rad
+            mujoco.mj_kinematics(self.model, data)
         site = robot.eef_site_id[robot.arms[0]]
         body = self._env.sim.model.body_name2id(robot.robot_model.eef_name[robot.arms[0]])
         return data.site_xpos[site].copy(), data.xquat[body][_WXYZ_TO_XYZW].copy()

@@ -133,6 +133,11 @@ class ArenaSim:
             gripper_closedness=closedness_of_fingers(self.engine.fingers_m()),
         )
 
+    def tool_at(self, joints_rad: Array) -> tuple[Array, Array]:
+        """Return position [3] and quaternion xyzw of the tool with the arm's joints [7] there."""
+        position, quaternion = self.engine.tool_pose(joints_rad)
+        return base_from_world(position, self._base_world_m), quaternion
+
     def joint_state(self) -> tuple[tuple[str, ...], Array, Array]:
         """Return names, positions [rad | m] and velocities of arm and finger joints.
 

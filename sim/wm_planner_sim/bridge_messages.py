@@ -63,6 +63,7 @@ def episode_status_message(
     message.time_s = float(status.time_ns - episode.start_ns) / 1e9
     message.success = bool(score.success) if score else False
     message.failed = failure is not None or (score is not None and score.is_failed)
+    message.is_over = score is not None and score.is_over
     message.cost = float(score.cost) if score else 0.0
     message.cost_upstream = float(score.cost_upstream) if score else 0.0
     message.distance_m = float(score.distance_m) if score else math.nan
@@ -83,6 +84,7 @@ def fill_reset_response(response: Any, result: ResetResult) -> Any:
     response.goal_images = [_goal_image(goal) for goal in goals]
     response.gripper_closedness = [_or_nan(goal.gripper_closedness) for goal in goals]
     response.steps_per_goal = [int(steps) for steps in result.start.steps_per_goal]
+    response.goal_step_s = float(result.start.goal_step_s or 0.0)
     response.goal_poses = [_goal_pose(goal) for goal in goals]
     response.instruction = str(result.start.instruction)
     return response

@@ -45,7 +45,7 @@ from wm_planner.ros.conversions import (
 from wm_planner.ros.diagnostics import DIAGNOSTICS_TOPIC, Level, diagnostics_message
 from wm_planner.ros.parameters import NodeParameters
 from wm_planner.ros.spinning import CallbackGuard, run_node
-from wm_planner_msgs.msg import EpisodeStatus
+from wm_planner_msgs.msg import EpisodeStatus, PlannerStatus
 from wm_planner_msgs.srv import ResetEpisode, StepSimulation
 from wm_planner_sim.bridge_environments import (
     cameras_of,
@@ -66,11 +66,12 @@ from wm_planner_sim.bridge_types import (
     SimStatus,
 )
 from wm_planner_sim.command_inbox import CommandInbox
-from wm_planner_sim.scene import BASE_FRAME
+from wm_planner_sim.scene import ARM_JOINTS, BASE_FRAME
 from wm_planner_sim.sim_thread import SimThread
 
 T = TypeVar('T')
 CLOCK_TOPIC = '/clock'
+JOINT_TARGET_TOPIC = '/joint_target'
 EPISODE_STATUS_TOPIC = '/episode_status'
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 20.0
@@ -94,7 +95,7 @@ class BridgeNode(Node):
         self._failure: WmPlannerError | None = None
         self._status: SimStatus | None = None
         self._logged_error = ''
-        self._inbox = CommandInbox(BASE_FRAME)
+        self._inbox = CommandInbox(BASE_FRAME, joint_names=ARM_JOINTS)
         self._make_publishers()
         self._may_publish = threading.Event()
         self._sim = SimThread(
@@ -183,6 +184,15 @@ class BridgeNode(Node):
             (orientation.x, orientation.y, orientation.z, orientation.w),
             now_ns=time.monotonic_ns(),
         )
+
+    def _on_joint_target(self, message: JointStateMessage) -> None:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        self._inbox.offer_joints(
+            message.name, message.position, stamp_ns, now_ns=time.monotonic_ns()
+        )
+
+    def _on_planner_status(self, message: PlannerStatus) -> None:
+        self._sim.set_counting(message.state == PlannerStatus.EXECUTING)
 
     def _on_gripper_target(self, message: Float64MultiArray) -> None:
         self._inbox.offer_gripper(message.data, now_ns=time.monotonic_ns())
@@ -285,8 +295,15 @@ class BridgeNode(Node):
         for kind, topic, callback in (
             (PoseStamped, topics.target_pose, self._on_target_pose),
             (Float64MultiArray, topics.gripper_target, self._on_gripper_target),
+            (JointStateMessage, JOINT_TARGET_TOPIC, self._on_joint_target),
         ):
             self.create_subscription(kind, topic, wrap(topic, callback), qos.COMMAND)
+        if self._config.planner_status:
+            self._sim.set_counting(False)
+            guarded = wrap('planner status', self._on_planner_status)
+            self.create_subscription(
+                PlannerStatus, self._config.planner_status, guarded, qos.STATUS
+            )
         services: tuple[tuple[Any, str, Any], ...] = (
             (ResetEpisode, '~/reset_episode', self._on_reset_episode),
             (SetBool, '~/pause', self._on_pause),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import WmPlannerError
@@ -55,6 +55,18 @@ class BridgeConfig:
         'wall time without a command after which the arm stops where it is [s]',
         low=0.05,
         high=10.0,
+    )
+    planner_status: str = parameter(
+        '',
+        'topic of a PlannerStatus; where one is given, an environment that counts control steps '
+        'counts and charges only those in which that planner executes an action',
+        read_only=True,
+    )
+    planner_status: str = parameter(
+        '',
+        'topic of a PlannerStatus; where one is given, an environment that counts control steps '
+        'counts and charges only those in which that planner executes an action',
+        read_only=True,
     )
     seed: int = parameter(0, 'seed of the block positions before the first episode', low=0)
 
@@ -152,6 +164,9 @@ class Simulation(Protocol):
     def robot_state(self) -> RobotState:
         """Return tool pose and gripper now."""
 
+    def tool_at(self, joints_rad: Array) -> tuple[Array, Array]:
+        """Return position [3] and quaternion xyzw of the tool with the arm's joints [J] there."""
+
     def joint_state(self) -> tuple[tuple[str, ...], Array, Array]:
         """Return names, positions and velocities of the joints."""
 
@@ -192,6 +207,21 @@ class SimulationEnvironment(Protocol):
 
     def close(self) -> None:
         """Release the simulation."""
+
+
+@runtime_checkable
+class CountsSteps(Protocol):
+    """An environment whose benchmark counts control steps and charges for them; optional.
+
+    A benchmark's clock stands still while a policy thinks; a simulation behind ROS goes on.
+    """
+
+    @property
+    def steps_counted(self) -> int:
+        """Return the control steps of the episode so far."""
+
+    def set_counting(self, is_counting: bool) -> None:
+        """Count, and charge for, the control steps from now on, or let them be."""
 
 
 class SimListener(Protocol):

@@ -20,7 +20,7 @@ from wm_planner.core.errors import (
 from wm_planner.core.geometry import Array, normalise_quaternion
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class ToolTarget:
     """An absolute tool target that passed the checks, in the base frame."""
 
@@ -33,6 +33,7 @@ class Targets:
     """What arrived since the last look; None where nothing did."""
 
     tool: ToolTarget | None
+    joints_rad: Array | None  # [J]; never beside a tool target: the newer of the two counts
     closedness: float | None
 
 
@@ -58,11 +59,19 @@ class CommandInbox:
     Otherwise a target sent for the last episode could move the arm in the next.
     """
 
-    def __init__(self, base_frame: str, *, show_refusal_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        base_frame: str,
+        *,
+        joint_names: Sequence[str] = (),
+        show_refusal_s: float = 1.0,
+    ) -> None:
         self._base_frame = base_frame
+        self._joint_names = tuple(joint_names)
         self._show_refusal_ns = round(show_refusal_s * 1e9)
         self._lock = threading.Lock()
         self._tool: ToolTarget | None = None
+        self._joints: Array | None = None
         self._closedness: float | None = None
         self._reset_ns: int | None = None
         self._waits_for_tool = False
@@ -93,7 +102,27 @@ class CommandInbox:
             if self._reset_ns is not None and 0 < stamp_ns <= self._reset_ns:
                 self._ignored += 1
                 return None
-            self._tool = target
+            self._tool, self._joints = target, None
+            self._waits_for_tool = False
+            self._accept(now_ns)
+        return None
+
+    def offer_joints(
+        self, names: Sequence[str], positions_rad: Sequence[float], stamp_ns: int, *, now_ns: int
+    ) -> WmPlannerError | None:
+        """Take a joint target in place of a tool target, or refuse it and return why.
+
+        All joints of the arm must be in it; others are passed over.
+        """
+        try:
+            joints = check_joints(names, positions_rad, self._joint_names)
+        except WmPlannerError as error:
+            return self._refuse(error, now_ns)
+        with self._lock:
+            if self._reset_ns is not None and 0 < stamp_ns <= self._reset_ns:
+                self._ignored += 1
+                return None
+            self._tool, self._joints = None, joints
             self._waits_for_tool = False
             self._accept(now_ns)
         return None
@@ -115,16 +144,16 @@ class CommandInbox:
     def take(self) -> Targets | None:
         """Return what arrived since the last call and forget it; None if nothing did."""
         with self._lock:
-            if self._tool is None and self._closedness is None:
+            if self._tool is None and self._joints is None and self._closedness is None:
                 return None
-            targets = Targets(tool=self._tool, closedness=self._closedness)
-            self._tool = self._closedness = None
+            targets = Targets(tool=self._tool, joints_rad=self._joints, closedness=self._closedness)
+            self._tool = self._joints = self._closedness = None
             return targets
 
     def clear(self, reset_ns: int) -> None:
         """Forget everything that was sent up to ``reset_ns`` (simulated time)."""
         with self._lock:
-            self._tool = self._closedness = None
+            self._tool = self._joints = self._closedness = None
             self._reset_ns = reset_ns
             self._waits_for_tool = True
             self._accepted_ns = None
@@ -191,6 +220,32 @@ def check_tool_target(
         position_m=np.asarray(position_m, dtype=np.float64),
         quaternion_xyzw=normalise_quaternion(quaternion_xyzw),
     )
+
+
+def check_joints(
+    names: Sequence[str], positions_rad: Sequence[float], wanted: Sequence[str]
+) -> Array:
+    """Return the joints called ``wanted``, in that order.
+
+    Raises InvalidActionError, or NonFiniteCommandError.
+    """
+    if len(names) != len(positions_rad):
+        raise InvalidActionError(
+            f'joint_target has {len(names)} names and {len(positions_rad)} positions; valid: one '
+            'position for each name.'
+        )
+    positions = dict(zip(names, positions_rad, strict=True))
+    missing = [name for name in wanted if name not in positions]
+    if missing:
+        raise InvalidActionError(
+            f'joint_target lacks {", ".join(missing)}; valid: all of {", ".join(wanted)}.'
+        )
+    found = np.array([positions[name] for name in wanted], np.float64)
+    if not np.all(np.isfinite(found)):
+        raise NonFiniteCommandError(
+            f'joint_target is {found.tolist()}; valid: finite numbers [rad].'
+        )
+    return found
 
 
 def check_closedness(values: Sequence[float]) -> float:

@@ -138,4 +138,4 @@ class OraclePolicy:
         return self._oracle
 
 
-ORACLE = PolicyEntry(OracleConfig, lambda config, spec: OraclePolicy())
+ORACLE = PolicyEntry(OracleConfig, lambda config, spec: OraclePolicy(), has_own_actions=True)

@@ -28,6 +28,7 @@ from wm_planner.core.errors import (
 from wm_planner.core.types import ArmCommand
 from wm_planner_sim.bridge_types import (
     BridgeConfig,
+    CountsSteps,
     Episode,
     JointState,
     ResetResult,
@@ -37,7 +38,7 @@ from wm_planner_sim.bridge_types import (
     Simulation,
     SimulationEnvironment,
 )
-from wm_planner_sim.command_inbox import CommandInbox
+from wm_planner_sim.command_inbox import CommandInbox, ToolTarget
 from wm_planner_sim.pacing import Pacer, Schedule
 
 _LOG = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class SimThread:
         self._requests: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._changed = threading.Condition()
         self._is_stopping = False
+        self._is_counting = True
         self._has_ended = False
         self._started: Future[SimInfo] = Future()
         self._thread = threading.Thread(target=self._run, name='simulation', daemon=True)
@@ -119,6 +121,10 @@ class SimThread:
     def set_paused(self, is_paused: bool) -> Future[int]:
         """Stop or restart simulated time; the result is that time [ns]."""
         return self._submit(lambda: self._pause(is_paused))
+
+    def set_counting(self, is_counting: bool) -> None:
+        """Say whether control steps from now on count, for environments that count them."""
+        self._is_counting = is_counting
 
     def step(self, duration_s: float) -> Future[int]:
         """Advance paused time by ``duration_s``, to the nearest physics step; returns it [ns].
@@ -221,6 +227,8 @@ class SimThread:
 
     def _advance_to(self, step: int) -> None:
         self._apply_commands()
+        if isinstance(self._env, CountsSteps):
+            self._env.set_counting(self._is_counting)
         self._sim.advance((step - self._steps) * self._sim.timestep_s)
         due = self._schedule.pop_due(step)
         self._listener.on_time(self._sim.time_ns)
@@ -238,7 +246,9 @@ class SimThread:
         targets = self._inbox.take()
         if targets is not None:
             kept = sim.target
-            tool = targets.tool or kept
+            tool: ToolTarget | ArmCommand = targets.tool or kept
+            if targets.joints_rad is not None:
+                tool = ToolTarget(*sim.tool_at(targets.joints_rad))
             closedness = (
                 kept.gripper_closedness if targets.closedness is None else targets.closedness
             )
@@ -285,7 +295,11 @@ class SimThread:
         return SimStatus(
             time_ns=self._sim.time_ns,
             episode=self._episode,
-            step=int(elapsed_ns / 1e9 / self._config.control_step_s + 1e-6),
+            step=(
+                self._env.steps_counted
+                if isinstance(self._env, CountsSteps)
+                else int(elapsed_ns / 1e9 / self._config.control_step_s + 1e-6)
+            ),
             score=self._env.score() if self._episode.suite else None,
             is_holding=self._stale is not None or not has_commands,
             is_paused=self._is_paused,

@@ -88,6 +88,7 @@ class TabletopSim:
             self.config.timestep_s, offscreen_width=width, offscreen_height=height
         )
         self._data = mujoco.MjData(self._model)
+        self._elsewhere = mujoco.MjData(self._model)  # for poses that the arm is not in
         self._servo = ToolServo(
             self._model,
             speed_m_s=self.config.servo_speed_m_s,
@@ -134,6 +135,12 @@ class TabletopSim:
             quaternion_xyzw=quaternion,
             gripper_closedness=min(max(closedness, 0.0), 1.0),
         )
+
+    def tool_at(self, joints_rad: Array) -> tuple[Array, Array]:
+        """Return position [3] and quaternion xyzw of the tool with the arm's joints [7] there."""
+        self._elsewhere.qpos[self._arm_qpos] = joints_rad
+        mujoco.mj_kinematics(self._model, self._elsewhere)
+        return self._servo.tool_pose(self._elsewhere)
 
     def joint_state(self) -> tuple[tuple[str, ...], Array, Array]:
         """Return names, positions [rad | m] and velocities of arm and finger joints."""

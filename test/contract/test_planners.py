@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 import inspect
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fakes.motion import motion_file
 from fakes.planners import FakePlanner, InlineWorker
 from fakes.policy_servers_rigs import KINDS, QUICK, a_seen
 from fakes.values import a_goal
@@ -25,10 +27,12 @@ RENDERER = PointMassRenderer(PointMassConfig())
 
 
 @pytest.fixture(params=planner_names())
-def planner(request: pytest.FixtureRequest) -> Iterator[Planner]:
+def planner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Planner]:
     name = request.param
     if name not in KINDS:
-        planner = make_planner(name, 'point_mass', device='cpu')
+        needed = {'file': str(motion_file(tmp_path))} if name == 'playback' else {}
+        settings = PlannerSettings(planner=needed)
+        planner = make_planner(name, 'point_mass', settings, device='cpu')
         if isinstance(planner, WantsEnvironment):
             pytest.skip(f'{name} acts by the truth of a simulator and has tests of its own')
         yield planner

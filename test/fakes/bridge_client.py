@@ -55,6 +55,7 @@ class BridgeClient:
             self.seen[name] = []
             self.node.create_subscription(kind, topic, self.seen[name].append, _STREAM)
         self.target = self.node.create_publisher(PoseStamped, '/target_pose', 1)
+        self.joint_target = self.node.create_publisher(JointState, '/joint_target', 1)
         self.gripper = self.node.create_publisher(Float64MultiArray, '/gripper_target', 1)
         self.services = {
             'reset': self.node.create_client(ResetEpisode, '/sim_bridge/reset_episode'),
@@ -66,7 +67,7 @@ class BridgeClient:
         self.spin_until(self._is_connected, 'all topics of the bridge')
 
     def _is_connected(self) -> bool:
-        outputs = (self.target, self.gripper)
+        outputs = (self.target, self.gripper, self.joint_target)
         return all(p.get_subscription_count() for p in outputs) and all(
             self.seen[name] for name in ('clock', 'joints', 'tool', 'image', 'status')
         )
@@ -121,6 +122,25 @@ class BridgeClient:
         position.x, position.y, position.z = (float(v) for v in xyz)
         message.pose.orientation.x, message.pose.orientation.w = 1.0, 0.0
         self.target.publish(message)
+
+    def send_joints(self, joints: dict[str, float]) -> None:
+        message = JointState(name=list(joints), position=[float(v) for v in joints.values()])
+        self.joint_target.publish(message)
+
+    def joints(self) -> dict[str, float]:
+        message = self.newest('joints')
+        return dict(zip(message.name, message.position, strict=True))
+
+    def go_to_joints(self, changes: dict[str, float], steps: int) -> None:
+        """Send the arm's joints, some of them changed, while the paused simulation is stepped."""
+        wanted = {name: value + changes.get(name, 0.0) for name, value in self.joints().items()}
+        for _ in range(steps):
+            self.send_joints(wanted)
+            before = stamp_ns(self.newest('tool').header.stamp)
+            self.step(0.05)
+            self.spin_until(
+                lambda before=before: stamp_ns(self.newest('tool').header.stamp) > before, 'a step'
+            )
 
     def tool(self) -> np.ndarray:
         position = self.newest('tool').pose.position

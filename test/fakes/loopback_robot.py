@@ -76,12 +76,14 @@ class LoopbackRobot:
         self.targets: list[tuple[int, np.ndarray, float]] = []
         self.change: dict[str, Any] = {}
         self.is_running = True
+        self._wrist: Image | None = None
         self.is_frozen = False
         topics = self.profile.topics
         create = self.node.create_publisher
         self._publishers = {
             'image': create(ImageMessage, topics.image, qos.IMAGE),
             'joints': create(JointState, topics.joint_states, qos.STATE),
+            'wrist': create(ImageMessage, topics.wrist_image, qos.IMAGE),
             'pose': create(PoseStamped, topics.tool_pose, qos.STATE),
         }
         self.node.create_subscription(PoseStamped, topics.target_pose, self._move, qos.COMMAND)
@@ -89,6 +91,10 @@ class LoopbackRobot:
             Float64MultiArray, topics.gripper_target, self._grip, qos.COMMAND
         )
         self.node.create_timer(PERIOD_S, self._publish)
+
+    def show_wrist(self, value: int) -> None:
+        """Let a wrist camera show one shade of grey from now on."""
+        self._wrist = np.full((32, 32, 3), value, np.uint8)
 
     def picture(self, position_m: Any, closedness: float = 0.0) -> Image:
         """Return what the camera would show with the tool there."""
@@ -113,7 +119,7 @@ class LoopbackRobot:
         )
         finger_m = (1.0 - self.closedness) * self.profile.gripper_max_width_m / 2.0
         names = self.profile.arm_joint_names + self.profile.gripper_joint_names
-        messages = {
+        messages: dict[str, Any] = {
             'joints': joints_to_message(names, [0.0] * 7 + [finger_m] * 2, stamp_ns=stamp_ns),
             'pose': state_to_message(state, self.profile.base_frame),
             'image': image_to_message(
@@ -122,6 +128,8 @@ class LoopbackRobot:
                 frame_id=self.profile.camera_frame,
             ),
         }
+        if self._wrist is not None:
+            messages['wrist'] = image_to_message(self._wrist, stamp_ns=stamp_ns)
         for name, message in messages.items():
             changed = self.change.get(name, lambda same: same)(message)
             if changed is not None:

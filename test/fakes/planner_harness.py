@@ -49,7 +49,12 @@ class PlannerHarness:
     """
 
     def __init__(
-        self, parameters: dict[str, Any], *, load: Any = load_planner, is_active: bool = True
+        self,
+        parameters: dict[str, Any],
+        *,
+        load: Any = load_planner,
+        is_active: bool = True,
+        has_robot: bool = True,
     ) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
@@ -57,6 +62,8 @@ class PlannerHarness:
         clock = [p for p in overrides if p.name == 'use_sim_time']
         self.robot = LoopbackRobot(self.context, parameter_overrides=clock)
         self.planner = PlannerNode(context=self.context, parameter_overrides=overrides, load=load)
+        if not has_robot:
+            self.robot.is_running = False
         self.spinners = [
             Spinner(self.context, self.robot.node),
             Spinner(self.context, self.planner),

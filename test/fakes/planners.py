@@ -70,6 +70,7 @@ class InlineWorker:
         self.request: PlanRequest | None = None
         self.requests: list[PlanRequest] = []
         self.resets = 0
+        self.tasks: list[str] = []
         self.busy_ns: int | None = None
         self.is_dead = False
         self._outcome: PlanOutcome | None = None
@@ -85,6 +86,9 @@ class InlineWorker:
     def prepare_goal(self, goal: Goal, done: Callable[[WmPlannerError | None], None]) -> None:
         self.planner.prepare_goal(goal)
         done(None)
+
+    def begin_task(self, instruction: str) -> None:
+        self.tasks.append(instruction)
 
     def submit(self, request: PlanRequest) -> None:
         self.request = request

@@ -91,7 +91,7 @@ KINDS = {
 
 def a_client(name: str, port: int, **settings: Any) -> Any:
     return make_policy(
-        name, {**QUICK, **KINDS[name].settings, 'port': port, **settings}, action_spec=SPEC
+        name, {**QUICK, **KINDS[name].settings, 'port': port, **settings}, action_spec=lambda: SPEC
     )
 
 

@@ -221,6 +221,19 @@ def test_arm_and_gripper_go_to_their_targets(client: BridgeClient) -> None:
     assert client.newest('status').message == ''
 
 
+def test_joint_target_is_gone_to(client: BridgeClient) -> None:
+    """The first joint turns the tool about the base's z axis: 0.2 rad, whatever the posture."""
+    client.pause(True)
+    client.forget()
+    client.step(0.05)
+    client.spin_until(lambda: client.newest('tool') and client.newest('joints'), 'the arm')
+    x, y, z = client.tool()
+    client.go_to_joints({'panda_joint1': 0.2}, steps=20)
+    turned = [x * np.cos(0.2) - y * np.sin(0.2), x * np.sin(0.2) + y * np.cos(0.2), z]
+    assert np.linalg.norm(client.tool() - turned) < 0.005
+    client.pause(False)
+
+
 @pytest.mark.parametrize(
     ('kind', 'code', 'words'),
     [('frame', 105, "valid: 'panda_link0'"), ('nan', 402, 'finite'), ('gripper', 107, '[0, 1]')],

@@ -78,6 +78,21 @@ def test_arm_goes_to_a_target_and_time_to_the_clock(client: BridgeClient) -> Non
     client.pause(False)
 
 
+def test_joint_target_is_gone_to(client: BridgeClient) -> None:
+    """The first joint turns the tool about the base's z axis: 0.1 rad, whatever the posture."""
+    client.pause(False)
+    assert client.reset(SUITE, seed=1, episode=0).success
+    client.pause(True)
+    client.forget()
+    client.step(0.05)
+    client.spin_until(lambda: client.newest('tool') and client.newest('joints'), 'the arm')
+    x, y, z = client.tool()
+    client.go_to_joints({'panda_joint1': 0.1}, steps=30)
+    turned = [x * np.cos(0.1) - y * np.sin(0.1), x * np.sin(0.1) + y * np.cos(0.1), z]
+    assert np.linalg.norm(client.tool() - turned) < 0.01
+    client.pause(False)
+
+
 def test_unknown_task_offers_the_nearest_and_changes_nothing(client: BridgeClient) -> None:
     assert client.reset(SUITE, seed=1, episode=0).success
     response = client.reset(SUITE.replace('lemon', 'melon'), seed=1, episode=0)

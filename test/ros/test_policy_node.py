@@ -56,3 +56,59 @@ def test_node_follows_an_openpi_server_and_holds_when_it_fails() -> None:
             assert status.error_code == 304
             assert 'out of memory' in status.message
             assert held_still(harness) < 0.009
+
+
+def test_words_and_steps_of_the_action_reach_the_policy() -> None:
+    """The instruction used to be a parameter alone; steps of a benchmark had no duration."""
+    kind = KINDS['openpi']
+    prompts: list[str] = []
+
+    def answer(request: Any) -> Any:
+        prompts.append(request['prompt'])
+        return kind.put(np.zeros((10, 7), np.float32))
+
+    with kind.serve(answer) as server:
+        parameters = {
+            **PARAMETERS,
+            'planner': 'openpi',
+            'planning.port': server.port,
+            'planning.use_wrist_image': False,
+        }
+        with PlannerHarness(parameters) as harness:
+            harness.client.enable()
+            goal = harness.goal([0.5, 0.0, 0.3])
+            for words in ('pick the lemon', 'open the drawer'):
+                result = harness.client.reach_goal(
+                    [goal], steps_per_goal=[3], goal_step_s=0.1, instruction=words, tolerance=-1.0
+                )
+                assert result.goal_steps == (6,), 'steps of 0.05 s that fill 3 of 0.1 s'
+            assert list(dict.fromkeys(prompts)) == ['pick the lemon', 'open the drawer']
+            for wrong in (-0.1, float('nan'), 1e9):
+                refused = harness.client.reach_goal([goal], steps_per_goal=[3], goal_step_s=wrong)
+                assert refused.error_code == 102 and 'goal_step_s' in refused.message
+
+
+def test_policy_that_wants_a_wrist_camera_gets_its_frames() -> None:
+    kind = KINDS['openpi']
+    wrists: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        wrists.append(request['observation/wrist_image'])
+        return kind.put(np.zeros((10, 7), np.float32))
+
+    with kind.serve(answer) as server:
+        parameters = {
+            **PARAMETERS,
+            'planner': 'openpi',
+            'planning.port': server.port,
+            'planning.instruction': 'look',
+        }
+        with PlannerHarness(parameters) as harness:
+            harness.client.enable()
+            goal = harness.goal([0.5, 0.0, 0.3])
+            late = harness.client.reach_goal([goal], steps_per_goal=[1], max_duration_s=1.0)
+            assert not wrists, late
+            harness.robot.show_wrist(200)
+            done = harness.client.reach_goal([goal], steps_per_goal=[1], tolerance=-1.0)
+            assert done.goal_steps == (1,), done
+            assert np.all(np.asarray(wrists[0]) == 200)

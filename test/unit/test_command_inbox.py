@@ -18,6 +18,7 @@ from wm_planner.core.errors import (
 from wm_planner_sim.command_inbox import CommandInbox
 
 BASE = 'panda_link0'
+JOINTS = ('a', 'b')
 HERE = (0.5, 0.1, 0.3)
 DOWN = (1.0, 0.0, 0.0, 0.0)
 SECOND = 1_000_000_000
@@ -25,7 +26,7 @@ SECOND = 1_000_000_000
 
 @pytest.fixture
 def inbox() -> CommandInbox:
-    return CommandInbox(BASE)
+    return CommandInbox(BASE, joint_names=JOINTS)
 
 
 def offer(inbox: CommandInbox, *, stamp_ns: int = 0, now_ns: int = 0, x: float = 0.5) -> object:
@@ -123,3 +124,42 @@ def test_silence_counts_from_the_last_good_command(inbox: CommandInbox) -> None:
     assert inbox.silence_s(3 * SECOND) == 2.0
     inbox.touch(3 * SECOND)
     assert inbox.silence_s(4 * SECOND) == 1.0
+
+
+def test_joints_take_the_place_of_a_tool_target_and_give_it_up_again(inbox: CommandInbox) -> None:
+    assert offer(inbox) is None
+    assert inbox.offer_joints(('finger', 'b', 'a'), (9.0, 0.2, 0.1), 0, now_ns=0) is None
+    targets = inbox.take()
+    assert targets is not None and targets.tool is None
+    assert targets.joints_rad.tolist() == [0.1, 0.2], 'in the order of the arm'
+    assert inbox.offer_joints(JOINTS, (0.1, 0.2), 0, now_ns=0) is None
+    assert offer(inbox) is None
+    targets = inbox.take()
+    assert targets is not None and targets.tool is not None and targets.joints_rad is None
+
+
+@pytest.mark.parametrize(
+    ('names', 'positions', 'kind', 'complaint'),
+    [
+        (('a',), (0.1, 0.2), InvalidActionError, '1 names and 2 positions'),
+        (('a', 'c'), (0.1, 0.2), InvalidActionError, 'lacks b'),
+        (JOINTS, (0.1, math.nan), NonFiniteCommandError, 'finite'),
+    ],
+)
+def test_joints_that_are_not_the_arms_are_refused(
+    inbox: CommandInbox,
+    names: tuple[str, ...],
+    positions: tuple[float, ...],
+    kind: type,
+    complaint: str,
+) -> None:
+    error = inbox.offer_joints(names, positions, 0, now_ns=0)
+    assert isinstance(error, kind) and complaint in error.message
+    assert inbox.take() is None
+
+
+def test_joints_from_before_a_reset_are_ignored(inbox: CommandInbox) -> None:
+    inbox.clear(5 * SECOND)
+    assert inbox.offer_joints(JOINTS, (0.1, 0.2), 4 * SECOND, now_ns=0) is None
+    assert inbox.take() is None
+    assert inbox.status(0).ignored == 1

@@ -80,6 +80,9 @@ class ScriptedSim:
             gripper_closedness=0.0,
         )
 
+    def tool_at(self, joints_rad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(joints_rad[:3]), np.array([1.0, 0.0, 0.0, 0.0])
+
     def joint_state(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
         return ('joint',), np.zeros(1), np.zeros(1)
 

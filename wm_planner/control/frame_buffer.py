@@ -20,6 +20,7 @@ from wm_planner.core.errors import (
     InvalidParameterError,
     StaleDataError,
 )
+from wm_planner.core.geometry import Array
 from wm_planner.core.types import Image, NotReady, Observation, RobotState, check_image
 
 ItemT = TypeVar('ItemT')
@@ -114,10 +115,14 @@ class FrameBuffer:
     which. When ``now_ns`` goes back by ``clock_jump_s`` (a simulator was restarted, a bag looped)
     all is forgotten and ``epoch`` grows by one.
 
+    Joints, and a wrist camera where ``wants_wrist``, go with the newest frame of an observation.
+
     Thread-safe: one lock, held for microseconds; images are not copied under it.
     """
 
-    def __init__(self, config: FrameBufferConfig, *, context_frames: int) -> None:
+    def __init__(
+        self, config: FrameBufferConfig, *, context_frames: int, wants_wrist: bool = False
+    ) -> None:
         if not 1 <= context_frames <= config.capacity_frames:
             raise InvalidParameterError(
                 f'the planner needs {context_frames} context frames and capacity_frames is '
@@ -132,6 +137,8 @@ class FrameBuffer:
         self._lock = threading.Lock()
         self._images: _Stream[Image] = _Stream('frame')
         self._states: _Stream[RobotState] = _Stream('robot state')
+        self._joints: _Stream[Array] = _Stream('joint state')
+        self._wrist: _Stream[Image] | None = _Stream('wrist frame') if wants_wrist else None
         self._last_now_ns: int | None = None
         self._last_monotonic_ns = 0
         self._epoch = 0
@@ -159,12 +166,32 @@ class FrameBuffer:
         with self._lock:
             self._push(self._states, state.stamp_ns, state, now_ns, monotonic_ns)
 
+    def push_joints(
+        self, stamp_ns: int, joints_rad: Array, *, now_ns: int, monotonic_ns: int
+    ) -> None:
+        """Add the arm's joints [J]. Raises FutureStampError or ClockJumpError."""
+        with self._lock:
+            self._push(self._joints, stamp_ns, joints_rad, now_ns, monotonic_ns)
+
+    def push_wrist_image(
+        self, stamp_ns: int, image: Image, *, now_ns: int, monotonic_ns: int
+    ) -> None:
+        """Add a frame of the wrist camera; as ``push_image``, and dropped where none is wanted."""
+        checked = check_image(image, 'wrist frame')
+        with self._lock:
+            if self._wrist is not None:
+                self._push(self._wrist, stamp_ns, checked, now_ns, monotonic_ns)
+
     def clear(self) -> None:
         """Forget all frames and states."""
         with self._lock:
-            self._images.clear()
-            self._states.clear()
+            self._forget()
             self._jump = None
+
+    def _forget(self) -> None:
+        for stream in (self._images, self._states, self._joints, self._wrist):
+            if stream is not None:
+                stream.clear()
 
     def _push(
         self, stream: _Stream[ItemT], stamp_ns: int, item: ItemT, now_ns: int, monotonic_ns: int
@@ -190,8 +217,7 @@ class FrameBuffer:
         self._last_now_ns, self._last_monotonic_ns = now_ns, monotonic_ns
         if last_ns is None or last_ns - now_ns < _ns(self._config.clock_jump_s):
             return None
-        self._images.clear()
-        self._states.clear()
+        self._forget()
         self._epoch += 1
         self._jump = ClockJumpError(
             f'the clock went back by {(last_ns - now_ns) * 1e-9:.3f} s; all frames and states from '
@@ -257,9 +283,19 @@ class FrameBuffer:
                 return states
             stamps = tuple(self._images.stamps_ns[i] for i in frames)
             images = [self._images.items[i] for i in frames]
+            wrist = self._wrist_at(stamps[-1])
+            if isinstance(wrist, NotReady):
+                return wrist
+            joints = self._joints_at(stamps[-1])
         if len({image.shape for image in images}) > 1:
             return NotReady(error=GapError('the size of the frames changed inside the context.'))
-        return Observation(images=_stack(images), image_stamps_ns=stamps, states=states)
+        return Observation(
+            images=_stack(images),
+            image_stamps_ns=stamps,
+            states=states,
+            wrist_image=wrist,
+            joints_rad=joints,
+        )
 
     def _freshness(self, now_ns: int, monotonic_ns: int) -> NotReady | None:
         self._watch_clock(now_ns, monotonic_ns)
@@ -335,6 +371,31 @@ class FrameBuffer:
                 return NotReady(error=error)
             found.append(state)
         return tuple(found)
+
+    def _wrist_at(self, stamp_ns: int) -> Image | NotReady | None:
+        """Return the wrist frame nearest to a frame, None where none is wanted."""
+        stream = self._wrist
+        if stream is None:
+            return None
+        if not stream.items:
+            return NotReady.no_data(f'no {stream.what} has arrived yet.')
+        index = stream.nearest(stamp_ns)
+        skew_s = abs(stamp_ns - stream.stamps_ns[index]) * 1e-9
+        if skew_s > self._config.max_image_age_s:
+            return NotReady.stale(
+                f'the {stream.what} nearest to a frame is {skew_s:.2f} s away; valid: at most '
+                f'{self._config.max_image_age_s:g} s.'
+            )
+        return stream.items[index]
+
+    def _joints_at(self, stamp_ns: int) -> Array | None:
+        """Return the joints nearest to a frame, None where there are none of its time."""
+        if not self._joints.items:
+            return None
+        index = self._joints.nearest(stamp_ns)
+        if abs(stamp_ns - self._joints.stamps_ns[index]) > _ns(self._config.max_state_skew_s):
+            return None
+        return self._joints.items[index]
 
 
 def _stack(images: list[Image]) -> Image:

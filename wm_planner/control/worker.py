@@ -17,7 +17,7 @@ from wm_planner.core.errors import (
     PlannerTimeoutError,
     WmPlannerError,
 )
-from wm_planner.core.protocols import Planner
+from wm_planner.core.protocols import LooksThroughWrist, Planner, TakesInstruction
 from wm_planner.core.types import ActionSpec, Goal, Observation, Plan
 
 _logger = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class PlannerInfo:
     action_spec: ActionSpec
     context_frames: int
     goal_tolerance: float
+    wants_wrist_image: bool = False
 
 
 @runtime_checkable
@@ -92,6 +93,7 @@ class PlanningWorker:
         self._idle: deque[tuple[IdleWork, GoalDone]] = deque()
         self._idle_bits: Iterator[None] | None = None  # of the first in ``_idle``, once begun
         self._reset_wanted = False
+        self._task: str | None = None  # an instruction that the planner has not got yet
         self._stop_wanted = False
         self._busy_since_ns: int | None = None
         self._planner: Planner | None = None
@@ -164,6 +166,14 @@ class PlanningWorker:
             self._reset_wanted = True
             self._wake.notify_all()
 
+    def begin_task(self, instruction: str) -> None:
+        """Have a planner that takes instructions begin anew with this one, before its next plan.
+
+        Any other planner is left as it is.
+        """
+        with self._wake:
+            self._task = instruction
+
     def busy_since_ns(self) -> int | None:
         """Return when the plan or goal under way was begun, on the monotonic clock; None when idle.
 
@@ -205,6 +215,9 @@ class PlanningWorker:
                 action_spec=planner.action_spec,
                 context_frames=planner.context_frames,
                 goal_tolerance=planner.goal_tolerance,
+                wants_wrist_image=(
+                    isinstance(planner, LooksThroughWrist) and planner.wants_wrist_image
+                ),
             )
         except Exception as error:  # raised again by start(), on the thread that waits there
             with self._wake:
@@ -247,6 +260,7 @@ class PlanningWorker:
             return True
         with self._wake:
             is_reset, self._reset_wanted = self._reset_wanted, False
+            task, self._task = self._task, None
             goal_job = self._goals.popleft() if self._goals else None
             request = None
             if goal_job is None:
@@ -254,6 +268,8 @@ class PlanningWorker:
             self._busy_since_ns = self._monotonic_ns()
         try:
             error = _attempt(planner.reset) if is_reset else None
+            if task is not None and isinstance(planner, TakesInstruction) and error is None:
+                error = _attempt(lambda: _begin_task(planner, task))
             if goal_job is not None:
                 goal, done = goal_job
                 _call(done, error or _attempt(lambda: planner.prepare_goal(goal)))
@@ -284,6 +300,12 @@ class PlanningWorker:
             with self._wake:
                 self._idle.popleft()
             _call(done, error)
+
+
+def _begin_task(planner: Planner, instruction: str) -> None:
+    planner.reset()
+    if isinstance(planner, TakesInstruction):
+        planner.set_instruction(instruction)
 
 
 def _attempt(action: Callable[[], None]) -> WmPlannerError | None:

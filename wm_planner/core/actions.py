@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -65,6 +67,16 @@ def action_between(before: RobotState, after: RobotState, spec: ActionSpec) -> A
     }
     action: Array = np.clip([values[name] for name in spec.names], spec.low, spec.high)
     return action
+
+
+def planner_steps(count: int, count_step_s: float, step_duration_s: float) -> int:
+    """Return how many steps of a planner fill ``count`` steps of ``count_step_s`` [s].
+
+    The last one is not cut short. ``count_step_s`` 0 = they are the planner's own steps already.
+    """
+    if count_step_s == 0.0:
+        return count
+    return math.ceil(count * count_step_s / step_duration_s - 1e-6)
 
 
 def gripper_pin(

@@ -21,6 +21,7 @@ class Topics:
     """Where a robot's streams are; names as ROS resolves them."""
 
     image: str = parameter('/camera/exterior/image_raw', 'camera frames the planner looks at')
+    wrist_image: str = parameter('', 'frames of a wrist camera, for policies that want one')
     joint_states: str = parameter('/joint_states', 'sensor_msgs/JointState of arm and fingers')
     tool_pose: str = parameter('/tool_pose', 'geometry_msgs/PoseStamped of the tool in base_frame')
     target_pose: str = parameter('/target_pose', 'geometry_msgs/PoseStamped absolute tool target')

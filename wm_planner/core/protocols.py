@@ -186,6 +186,15 @@ class TakesInstruction(Protocol):
 
 
 @runtime_checkable
+class LooksThroughWrist(Protocol):
+    """A Planner that also looks through a wrist camera where ``wants_wrist_image`` says so."""
+
+    @property
+    def wants_wrist_image(self) -> bool:
+        """Return whether an observation must hold a wrist image."""
+
+
+@runtime_checkable
 class CommandSink(Protocol):
     """The one way out: a driver, a simulator or a recorder of what would have been sent."""
 

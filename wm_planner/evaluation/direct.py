@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from wm_planner.control.safety import SafetyConfig, SafetyFilter
-from wm_planner.core.actions import action_to_command
+from wm_planner.core.actions import action_to_command, planner_steps
 from wm_planner.core.errors import (
     SafetyError,
     SimulatorError,
@@ -27,13 +27,16 @@ from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Environment, Planner, TakesInstruction
 from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Observation, Plan, StepResult
 from wm_planner.evaluation.environments import (
+    ChargesTheEnd,
     KnowsSubGoals,
     Scored,
     SuiteName,
     WantsEnvironment,
+    default_robot,
     expand_suite,
     open_environment,
 )
+from wm_planner.evaluation.motion import EpisodeMotion
 from wm_planner.evaluation.pictures import EpisodeCamera
 from wm_planner.evaluation.records import EpisodeRecord, RunReport
 from wm_planner.evaluation.runner import (
@@ -116,6 +119,7 @@ class DirectRunner:
         self._model_name = model_name
         self._config = config
         self._camera = EpisodeCamera(save)
+        self._motion = EpisodeMotion(save)
         if isinstance(planner, WantsEnvironment):
             planner.attach(environment)
 
@@ -125,6 +129,7 @@ class DirectRunner:
         start = self._environment.reset(spec.suite.suite, seed=spec.seed, episode=spec.episode)
         self._check_unsolved(start)
         self._camera.begin(start.observation.images[-1], start.goals[-1].image)
+        self._motion.begin(start.observation.state)
         tally = _Tally(observation=start.observation, distance_m=start.metrics.get('distance_m'))
         termination, code, message = 'timeout', 0, ''
         try:
@@ -136,6 +141,8 @@ class DirectRunner:
                 termination = 'reached'
         except _EpisodeOver as over:
             tally.success = False
+            if isinstance(self._environment, ChargesTheEnd) and not tally.is_over:
+                tally.cost += self._environment.give_up()
             termination, code, message = over.termination, over.error.code, over.error.message
             _logger.warning('%s: %s', start.episode_id, over)
         return EpisodeRecord(
@@ -164,8 +171,9 @@ class DirectRunner:
         )
 
     def files(self) -> dict[str, bytes]:
-        """Return what was asked to be kept of the last episode's images, as files by name."""
-        return self._camera.files(self._planner.action_spec.step_duration_s)
+        """Return what was asked to be kept of the last episode, as files by name."""
+        frame_s = self._planner.action_spec.step_duration_s
+        return {**self._camera.files(frame_s), **self._motion.files()}
 
     def _check_unsolved(self, start: EpisodeStart) -> None:
         """Raise SimulatorError for a start that is solved already: it would measure nothing."""
@@ -179,11 +187,8 @@ class DirectRunner:
 
     def _steps(self, start: EpisodeStart, index: int) -> int:
         """Return how many steps of the planner one goal may take; the last is not cut short."""
-        steps = start.steps_per_goal[index]
-        if start.goal_step_s is None:
-            return steps
         step_s = self._planner.action_spec.step_duration_s
-        return math.ceil(steps * start.goal_step_s / step_s - 1e-6)
+        return planner_steps(start.steps_per_goal[index], start.goal_step_s or 0.0, step_s)
 
     def _prepare(self, start: EpisodeStart, seed: int) -> None:
         """Check and encode all goals before the first motion, as the node does."""
@@ -257,6 +262,7 @@ class DirectRunner:
         tally.distance_m = result.metrics.get('distance_m')
         tally.is_over = result.is_over
         self._camera.add(result.observation.images[-1])
+        self._motion.add(command, result.observation.state)
         return result
 
 
@@ -289,7 +295,7 @@ def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
                 ),
                 safety=SafetyFilter(profile, SafetyConfig()),
                 planner_name=choice.planner,
-                model_name=choice.model,
+                model_name=choice.shown_model,
                 config=request.config,
                 save=request.save,
             )
@@ -328,6 +334,7 @@ def evaluate_direct(
         choice=PlannerChoice(planner=planner, model=model, preset=preset, values=values),
         config=EvaluationConfig(episodes=episodes, seed=seed),
         device=device,
+        robot=default_robot(name.environment),
     )
     records: list[EpisodeRecord] = []
     begin = time.monotonic()

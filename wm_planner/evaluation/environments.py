@@ -27,6 +27,15 @@ INSTALL_COMMANDS: Mapping[str, str] = {
 """How to get the environments that this project ships in a package of its own."""
 
 
+ROBOTS: Mapping[str, str] = {'arena': 'panda_arena'}
+"""Robot profile of an environment where it is not that of the tabletop."""
+
+
+def default_robot(environment: str) -> str:
+    """Return the robot profile whose limits commands are held to where nobody says otherwise."""
+    return ROBOTS.get(environment, 'panda_sim')
+
+
 class Score(Protocol):
     """How an episode stands, by the simulator's truth."""
 
@@ -49,6 +58,14 @@ class KnowsSubGoals(Protocol):
 
     def begin_goal(self, index: int) -> None:
         """Take note that goal ``index`` of the episode is being pursued from now on."""
+
+
+@runtime_checkable
+class ChargesTheEnd(Protocol):
+    """An environment that charges for the scene in which an episode is given up."""
+
+    def give_up(self) -> float:
+        """End the episode before its time; return its further cost, in the cleaned reading."""
 
 
 @runtime_checkable

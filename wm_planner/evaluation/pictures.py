@@ -18,8 +18,9 @@ import numpy as np
 from wm_planner.core.errors import InvalidParameterError, RecorderError, UnknownNameError
 from wm_planner.core.types import Image
 
-PICTURES, VIDEO = 'pictures', 'video'
-KINDS = (PICTURES, VIDEO)
+PICTURES, VIDEO, MOTION, BAG = 'pictures', 'video', 'motion', 'bag'
+KINDS = (PICTURES, VIDEO, MOTION, BAG)
+"""What an evaluation can keep: pictures, video and motion of direct runs, bags of live ones."""
 
 VIDEO_NAME = 'video.mkv'
 """VP8 in Matroska: free, and OpenCV writes it fast."""
@@ -31,7 +32,7 @@ class EpisodeCamera:
     def __init__(self, kinds: Sequence[str] = ()) -> None:
         for kind in kinds:
             if kind not in KINDS:
-                raise UnknownNameError.among('kind of picture', kind, KINDS)
+                raise UnknownNameError.among('kind of file', kind, KINDS)
         self._kinds = tuple(kinds)
         self._frames: list[Image] = []
         self._goal: Image | None = None
@@ -86,8 +87,14 @@ def encode_video(frames: Sequence[Image], frame_s: float) -> bytes:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> dict[str, Path]:
-    """Write ``files`` below ``folder``; return their paths by name without the ending."""
+    """Write ``files`` below ``folder``; return their paths by name without the ending.
+
+    Files of a folder of their own (a bag) go by that folder's name and path.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
-        folder.joinpath(name).write_bytes(data)
-    return {Path(name).stem: folder / name for name in files}
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    tops = {Path(name).parts[0] for name in files}
+    return {Path(top).stem: folder / top for top in sorted(tops)}

@@ -61,7 +61,7 @@ class RunRequest:
     robot: str = 'panda_sim'  # profile whose limits the commands are held to
     asset_root: str = ''  # folder of the environment's own data; '' = as the environment is set
     threads: int = 0  # of torch; 0 = all cores but one
-    save: tuple[str, ...] = ()  # of pictures.KINDS: what is kept of the camera images
+    save: tuple[str, ...] = ()  # of pictures.KINDS: what is kept of an episode
 
     def specs(self) -> tuple[EpisodeSpec, ...]:
         """Return the episodes asked for, task by task."""
@@ -77,7 +77,7 @@ class RunRequest:
         return RunReport(
             suite=str(self.suite),
             planner=self.choice.planner,
-            model=self.choice.model,
+            model=self.choice.shown_model,
             seed=self.config.seed,
             through=self.through,
             episodes_requested=len(self.tasks or (self.suite,)) * self.config.episodes,

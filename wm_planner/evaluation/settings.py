@@ -42,6 +42,11 @@ class PlannerChoice:
         """Return whether the planner is a policy: it searches nothing and has no energies."""
         return self.planner in POLICIES.names()
 
+    @property
+    def shown_model(self) -> str:
+        """Return the model for records and tables; '' where none is in the loop."""
+        return '' if self.is_policy and POLICIES.get(self.planner).has_own_actions else self.model
+
     def settings(self) -> PlannerSettings:
         """Return the values sorted into groups; raises UnknownNameError for a group."""
         groups: dict[str, dict[str, Value]] = {}

@@ -82,7 +82,7 @@ def lost_record(
         episode_id=f'{spec.suite}/{spec.seed}/{spec.episode}',
         suite=str(spec.suite),
         planner=request.choice.planner,
-        model=request.choice.model,
+        model=request.choice.shown_model,
         seed=spec.seed,
         episode=spec.episode,
         success=False,

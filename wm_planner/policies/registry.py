@@ -31,11 +31,12 @@ class PolicyEntry:
     """What a name in the entry-point group ``wm_planner.policies`` stands for.
 
     ``make(config, action_spec)`` returns the policy; ``action_spec`` is that of the world model or
-    the environment it is compared on.
+    the environment it is compared on, and None for one that ``has_own_actions``.
     """
 
     config_class: type[Any]
-    make: Callable[[Any, ActionSpec], Planner]
+    make: Callable[[Any, Any], Planner]
+    has_own_actions: bool = False  # it acts in a spec of its own, so that no model is needed
 
 
 def _random() -> PolicyEntry:
@@ -46,31 +47,45 @@ def _noop() -> PolicyEntry:
     return PolicyEntry(PolicyConfig, lambda config, spec: NoopPolicy(spec, seed=config.seed))
 
 
+def _playback() -> PolicyEntry:
+    from wm_planner.policies.playback import PlaybackConfig, PlaybackPolicy
+
+    return PolicyEntry(
+        PlaybackConfig, lambda config, spec: PlaybackPolicy(config), has_own_actions=True
+    )
+
+
 # Policies on a server act in a spec of their own: what they were trained to command.
 
 
 def _openpi() -> PolicyEntry:
     from wm_planner.policies.openpi import OpenPiConfig, OpenPiPolicy
 
-    return PolicyEntry(OpenPiConfig, lambda config, spec: OpenPiPolicy(config))
+    return PolicyEntry(
+        OpenPiConfig, lambda config, spec: OpenPiPolicy(config), has_own_actions=True
+    )
 
 
 def _openvla() -> PolicyEntry:
     from wm_planner.policies.openvla import OpenVlaConfig, OpenVlaPolicy
 
-    return PolicyEntry(OpenVlaConfig, lambda config, spec: OpenVlaPolicy(config))
+    return PolicyEntry(
+        OpenVlaConfig, lambda config, spec: OpenVlaPolicy(config), has_own_actions=True
+    )
 
 
 def _gr00t() -> PolicyEntry:
     from wm_planner.policies.gr00t import Gr00tConfig, Gr00tPolicy
 
-    return PolicyEntry(Gr00tConfig, lambda config, spec: Gr00tPolicy(config))
+    return PolicyEntry(Gr00tConfig, lambda config, spec: Gr00tPolicy(config), has_own_actions=True)
 
 
 def _dreamzero() -> PolicyEntry:
     from wm_planner.policies.dreamzero import DreamZeroConfig, DreamZeroPolicy
 
-    return PolicyEntry(DreamZeroConfig, lambda config, spec: DreamZeroPolicy(config))
+    return PolicyEntry(
+        DreamZeroConfig, lambda config, spec: DreamZeroPolicy(config), has_own_actions=True
+    )
 
 
 POLICIES: Registry[PolicyEntry] = Registry(
@@ -80,6 +95,7 @@ POLICIES: Registry[PolicyEntry] = Registry(
     builtins={
         'random': _random,
         'noop': _noop,
+        'playback': _playback,
         'openpi': _openpi,
         'openvla': _openvla,
         'gr00t': _gr00t,
@@ -88,8 +104,13 @@ POLICIES: Registry[PolicyEntry] = Registry(
 )
 
 
-def make_policy(name: str, settings: Mapping[str, Any], *, action_spec: ActionSpec) -> Planner:
-    """Return the policy ``name``. Raises UnknownNameError or InvalidParameterError."""
+def make_policy(
+    name: str, settings: Mapping[str, Any], *, action_spec: Callable[[], ActionSpec]
+) -> Planner:
+    """Return the policy ``name``; ``action_spec`` is asked only where it has no actions of its own.
+
+    Raises UnknownNameError or InvalidParameterError.
+    """
     entry = POLICIES.get(name)
     config = from_mapping(entry.config_class, settings, where=f'policy {name}')
-    return entry.make(config, action_spec)
+    return entry.make(config, None if entry.has_own_actions else action_spec())

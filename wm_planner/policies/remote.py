@@ -152,6 +152,11 @@ class RemotePolicy(abc.ABC):
         """Return NaN: there is no energy, so a goal ends when its steps are used up."""
         return math.nan
 
+    @property
+    def wants_wrist_image(self) -> bool:
+        """Return whether the wrist camera is sent."""
+        return self._config.use_wrist_image
+
     def set_instruction(self, text: str) -> None:
         """Take the instruction of the episode; empty: that of the settings."""
         self._instruction = text.strip() or self._config.instruction

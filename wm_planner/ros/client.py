@@ -41,6 +41,7 @@ from wm_planner_msgs.srv import CaptureGoal, ResetEpisode, SetGoalImage, StepSim
 
 _SPIN_S = 0.05
 _CANCEL_TIMEOUT_S = 5.0
+_RESET_TIMEOUT_S = 600.0  # a benchmark's scene is built, and a hand acts out its goal pictures
 _HOW_TO_START = {
     'planner': 'start it with `wm_planner up sim`, or `ros2 run wm_planner planner_node`',
     'bridge': 'start it with `wm_planner up sim`, or `ros2 run wm_planner_sim bridge_node`',
@@ -71,6 +72,7 @@ class EpisodeGoals:
     steps_per_goal: tuple[int, ...]
     goal_positions_m: tuple[tuple[float, float, float], ...]  # base_frame, for scoring only
     instruction: str
+    goal_step_s: float  # duration that steps are counted in; 0 = the planner's own steps
 
 
 class PlannerClient:
@@ -242,15 +244,19 @@ class PlannerClient:
         goals: Sequence[Goal],
         *,
         steps_per_goal: Sequence[int] = (),
+        goal_step_s: float = 0.0,
+        instruction: str = '',
         tolerance: float | None = None,
         max_duration_s: float = 0.0,
         timeout_s: float = 600.0,
         on_feedback: Callable[[ReachGoal.Feedback], None] | None = None,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> ReachResult:
         """Drive through ``goals`` and return how it ended.
 
         ``max_duration_s`` is the planner's limit (ROS clock, 0 = none), ``timeout_s`` that of this
-        call (wall). At the latter, and on any exception here, the goal is canceled first.
+        call (wall). At the latter, and on any exception here, the goal is canceled first; once
+        ``is_over()`` says so it is canceled as well, and how it ended is returned.
         """
         planner = self._names['planner']
         self.spin_until(
@@ -262,6 +268,8 @@ class PlannerClient:
             goal_images=[image_to_message(goal.image) for goal in goals],
             gripper_closedness=[_or_nan(goal.gripper_closedness) for goal in goals],
             steps_per_goal=[int(steps) for steps in steps_per_goal],
+            goal_step_s=float(goal_step_s),
+            instruction=instruction,
             tolerance=_or_nan(tolerance),
             max_duration_s=float(max_duration_s),
         )
@@ -278,7 +286,7 @@ class PlannerClient:
                 f'{planner} did not accept the goal; valid: an active planner.'
             )
         try:
-            response = self._answer(handle.get_result_async(), f'{planner}/reach_goal', timeout_s)
+            response = self._result(handle, timeout_s, is_over)
         except BaseException:
             self._cancel(handle)
             raise
@@ -296,7 +304,9 @@ class PlannerClient:
     def reset_episode(self, suite: str, *, seed: int, episode: int) -> EpisodeGoals:
         """Start an episode of a simulator's suite; raises the bridge's error if it refuses."""
         request = ResetEpisode.Request(suite=suite, seed=int(seed), episode=int(episode))
-        answer = self._call('bridge', ResetEpisode, 'reset_episode', request)
+        answer = self._call(
+            'bridge', ResetEpisode, 'reset_episode', request, timeout_s=_RESET_TIMEOUT_S
+        )
         images = [image_from_message(message) for message in answer.goal_images]
         goals = tuple(
             Goal(
@@ -313,6 +323,7 @@ class PlannerClient:
             steps_per_goal=tuple(int(steps) for steps in answer.steps_per_goal),
             goal_positions_m=tuple(_position(pose) for pose in answer.goal_poses),
             instruction=str(answer.instruction),
+            goal_step_s=float(answer.goal_step_s),
         )
 
     def pause(self, is_paused: bool) -> None:
@@ -326,7 +337,9 @@ class PlannerClient:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _call(self, who: str, service: Any, name: str, request: Any) -> Any:
+    def _call(
+        self, who: str, service: Any, name: str, request: Any, timeout_s: float | None = None
+    ) -> Any:
         """Call a service of ``who`` and return its response; raises the error it answered with."""
         topic = f'{self._names[who]}/{name}'
         if topic not in self._clients:
@@ -335,7 +348,7 @@ class PlannerClient:
         self.spin_until(
             client.service_is_ready, lambda: self._missing(who, self._timeout_s), self._timeout_s
         )
-        response = self._answer(client.call_async(request), topic, self._timeout_s)
+        response = self._answer(client.call_async(request), topic, timeout_s or self._timeout_s)
         if not response.success:
             if hasattr(response, 'error_code'):
                 raise error_from_code(response.error_code, response.message)
@@ -348,6 +361,19 @@ class PlannerClient:
 
         self.spin_until(future.done, too_late, timeout_s)
         return future.result()
+
+    def _result(self, handle: Any, timeout_s: float, is_over: Callable[[], bool]) -> Any:
+        """Wait for the action's result; cancel it once ``is_over()``."""
+        topic = f'{self._names["planner"]}/reach_goal'
+        future = handle.get_result_async()
+
+        def too_late() -> WmPlannerError:
+            return PlannerTimeoutError(f'{topic} has not answered within {timeout_s:g} s.')
+
+        self.spin_until(lambda: future.done() or is_over(), too_late, timeout_s)
+        if not future.done():
+            self._cancel(handle)
+        return self._answer(future, topic, self._timeout_s)
 
     def _cancel(self, handle: Any) -> None:
         future = handle.cancel_goal_async()

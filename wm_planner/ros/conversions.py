@@ -29,6 +29,7 @@ from wm_planner.core.errors import (
     all_error_classes,
     as_wm_planner_error,
 )
+from wm_planner.core.geometry import Array
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.types import ArmCommand, Goal, Plan, RobotState
 from wm_planner.ros.images import (
@@ -130,6 +131,15 @@ def closedness_from_joints(message: JointState, profile: RobotProfile) -> float:
             f'{profile.gripper_max_width_m:g} m (gripper_max_width_m of profile {profile.name!r}).'
         )
     return min(max(closedness, 0.0), 1.0)
+
+
+def arm_joints_from_message(message: JointState, profile: RobotProfile) -> Array:
+    """Return the arm's joints [J] in the profile's order, [rad]; empty where it names none.
+
+    For a message that ``closedness_from_joints`` has checked.
+    """
+    positions = dict(zip(message.name, message.position, strict=True))
+    return np.array([positions[name] for name in profile.arm_joint_names], np.float64)
 
 
 def joints_to_message(

@@ -94,6 +94,7 @@ class GoalDesk:
         *,
         steps_per_goal: Sequence[int] = (),
         tolerance: float | None = None,
+        instruction: str = '',
     ) -> int:
         """Make prepared ``goals`` the ones in force and return the controller's number for them.
 
@@ -107,6 +108,7 @@ class GoalDesk:
             tolerance=tolerance,
             now_ns=self.clock.now_ns(),
         )
+        stack.worker.begin_task(instruction)
         self._goals = tuple(goals)
         return list_id
 

@@ -14,6 +14,7 @@ from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock
 from wm_planner.core.types import Image
 from wm_planner.ros.conversions import (
+    arm_joints_from_message,
     check_frame,
     closedness_from_joints,
     image_from_compressed,
@@ -49,6 +50,15 @@ class Ingest:
         """Take a compressed camera frame."""
         self._push_image(message, image_from_compressed(message))
 
+    def on_wrist_image(self, message: ImageMessage) -> None:
+        """Take a frame of the wrist camera."""
+        self._buffer.push_wrist_image(
+            stamp_to_ns(message.header.stamp),
+            image_from_message(message),
+            now_ns=self._now_ns(),
+            monotonic_ns=self._clock.monotonic_ns(),
+        )
+
     def on_joint_states(self, message: JointState) -> None:
         """Take the joints; the gripper is read from them."""
         closedness = closedness_from_joints(message, self._profile)
@@ -61,6 +71,12 @@ class Ingest:
                 f'clock; valid: at most {self._config.max_future_s:g} s.'
             )
         self._joints = (stamp_ns, closedness)
+        self._buffer.push_joints(
+            stamp_ns,
+            arm_joints_from_message(message, self._profile),
+            now_ns=now_ns,
+            monotonic_ns=self._clock.monotonic_ns(),
+        )
 
     def on_tool_pose(self, message: PoseStamped) -> None:
         """Take the tool pose and make a robot state of it and the newest joints."""

@@ -58,6 +58,12 @@ class PlannerMonitor:
         self._last_report_ns = 0
         self._ticks = 0
 
+    def watch(self, name: str) -> None:
+        """Watch one more stream."""
+        self._counts.setdefault(name, 0)
+        self._refused.setdefault(name, 0)
+        self._callback_ms.setdefault(name, RollingValues())
+
     # -- measurements ----------------------------------------------------------------------------
 
     def callback_done(self, name: str, seconds: float, error: WmPlannerError | None) -> None:

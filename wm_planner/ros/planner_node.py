@@ -276,7 +276,11 @@ class PlannerNode(LifecycleNode):
             ('image', image_type, topics.image, on_image, qos.IMAGE),
             ('joint_states', JointState, topics.joint_states, ingest.on_joint_states, qos.STATE),
             ('tool_pose', PoseStamped, topics.tool_pose, ingest.on_tool_pose, qos.STATE),
+            ('wrist_image', ImageMessage, topics.wrist_image, ingest.on_wrist_image, qos.IMAGE),
         ):
+            if name == 'wrist_image' and not stack.info.wants_wrist_image:
+                continue
+            self._monitor.watch(name)
             guarded = self._guard.wrap(name, callback)
             self._streams.append(self.create_subscription(kind, topic, guarded, profile))
 

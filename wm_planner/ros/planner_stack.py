@@ -16,6 +16,7 @@ from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
 from wm_planner.control.safety import SafetyFilter
 from wm_planner.control.worker import PlannerInfo, PlanningWorker
+from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock, CommandSink, Planner
 from wm_planner.ros.ingest import Ingest
@@ -58,6 +59,7 @@ class PlannerStack:
     """The parts of a configured planner. Thread: the executor's, or the main one at shutdown."""
 
     profile: RobotProfile
+    info: PlannerInfo
     buffer: FrameBuffer
     ingest: Ingest
     worker: PlanningWorker
@@ -86,7 +88,16 @@ def build_stack(
     """Put the parts together around a loaded planner."""
     config, profile = parameters.node_config(), parameters.profile()
     buffer_config = parameters.buffer_config(info.action_spec.step_duration_s)
-    buffer = FrameBuffer(buffer_config, context_frames=info.context_frames)
+    if info.wants_wrist_image and not profile.topics.wrist_image:
+        raise InvalidParameterError(
+            f'the planner looks through a wrist camera and profile {profile.name!r} has none; '
+            'valid: a profile with topics.wrist_image, or planning.use_wrist_image:=false.'
+        )
+    buffer = FrameBuffer(
+        buffer_config,
+        context_frames=info.context_frames,
+        wants_wrist=info.wants_wrist_image,
+    )
     safety = SafetyFilter(profile, config.safety)
     executor = PlanExecutor(config.executor, safety=safety)
     sink_name = 'null' if config.dry_run else profile.sink
@@ -103,6 +114,7 @@ def build_stack(
     ingest = Ingest(buffer, profile, clock, buffer_config)
     return PlannerStack(
         profile=profile,
+        info=info,
         buffer=buffer,
         ingest=ingest,
         worker=worker,

@@ -15,6 +15,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
 from wm_planner.control.status import ControllerState, ControllerStatus, Termination
+from wm_planner.core.actions import planner_steps
 from wm_planner.core.errors import (
     DataError,
     InvalidGoalError,
@@ -33,6 +34,7 @@ from wm_planner_msgs.action import ReachGoal
 _FEEDBACK_PERIOD_NS = 200_000_000
 _MIN_MOVE_M = 0.001  # what sensors jitter by is not travel
 _RESULT_TIMEOUT_S = 60
+_MAX_STEP_S = 60.0
 
 
 @dataclass
@@ -151,6 +153,11 @@ class ReachGoalServer:
             raise InvalidGoalError(
                 f'max_duration_s is {request.max_duration_s}; valid: >= 0, 0 = no limit.'
             )
+        if not (math.isfinite(request.goal_step_s) and 0.0 <= request.goal_step_s <= _MAX_STEP_S):
+            raise InvalidGoalError(
+                f'goal_step_s is {request.goal_step_s}; valid: in [0, {_MAX_STEP_S:g}], 0 = the '
+                "planner's own steps."
+            )
         if math.isinf(request.tolerance):
             raise InvalidGoalError(
                 "tolerance is infinite; valid: > 0, 0 or NaN = the model's own, < 0 = never."
@@ -169,11 +176,16 @@ class ReachGoalServer:
 
     def _pursue(self, handle: Any, goals: list[Goal], finish: Callable[[Any], None]) -> None:
         request = handle.request
+        step_s = self._desk.stack.info.action_spec.step_duration_s
         has_tolerance = not math.isnan(request.tolerance) and request.tolerance != 0.0
         list_id = self._desk.pursue(
             goals,
-            steps_per_goal=[int(steps) for steps in request.steps_per_goal],
+            steps_per_goal=[
+                planner_steps(int(steps), float(request.goal_step_s), step_s)
+                for steps in request.steps_per_goal
+            ],
             tolerance=float(request.tolerance) if has_tolerance else None,
+            instruction=str(request.instruction),
         )
         now_ns = self._desk.clock.now_ns()
         deadline_ns = None

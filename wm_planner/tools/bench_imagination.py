@@ -21,7 +21,7 @@ from wm_planner.evaluation.environments import SuiteName, open_environment
 from wm_planner.factory import make_planner
 from wm_planner.imagination.figures import draw_landscape
 from wm_planner.imagination.imaginer import Drawn, ImaginationConfig, Imaginer
-from wm_planner.imagination.painters import make_painter
+from wm_planner.imagination.painters import Painter, make_painter
 from wm_planner.models.tabletop.checkpoint import SHIPPED_WEIGHTS, load_weights
 from wm_planner.models.tabletop.decoder import load_decoder
 from wm_planner.planning.landscape import run_landscape
@@ -38,6 +38,21 @@ _LONGEST_MOVE_M, _SHORTEST_MOVE_M = 0.05, 0.02
 _TIMEOUT_S = 60.0
 
 
+class _TimedPainter:
+    """A painter that notes when a drawing begins."""
+
+    def __init__(self, painter: Painter, begun: list[float]) -> None:
+        self._painter = painter
+        self._begun = begun
+
+    def begin(self, tokens: Any) -> None:
+        self._begun.append(time.monotonic())
+        self._painter.begin(tokens)
+
+    def paint(self, latents: Any) -> Any:
+        return self._painter.paint(latents)
+
+
 class _Loop:
     """The planning thread and, while it is on, the imagination thread, as the node has them."""
 
@@ -45,12 +60,14 @@ class _Loop:
         self._start = start
         self._number = 0
         self._done = threading.Event()
-        self.drawn = 0
+        self._begun: list[float] = []
+        self.drawings: list[tuple[float, float]] = []  # begin and end [s, monotonic]
+        self.plans: list[tuple[float, float]] = []
         self.worker = PlanningWorker(lambda: make_planner('cem', 'tabletop', device='cpu'))
         self.worker.start(_TIMEOUT_S)
         self.imaginer = Imaginer(
             ImaginationConfig(),
-            lambda: make_painter('tabletop'),
+            self._painter,
             self._on_drawn,
             is_busy=lambda: self.worker.busy_since_ns() is not None,
         )
@@ -71,15 +88,30 @@ class _Loop:
         while time.monotonic() < deadline:
             outcome = self.worker.poll()
             if outcome is not None and outcome.plan is not None:
+                milliseconds = float(outcome.plan.diagnostics.milliseconds['total'])
+                end = time.monotonic()
+                self.plans.append((end - 1e-3 * milliseconds, end))
                 self._show(outcome.plan, is_shown)
-                return float(outcome.plan.diagnostics.milliseconds['total'])
+                return milliseconds
             time.sleep(0.002)
         raise PlannerTimeoutError(f'no plan came within {_TIMEOUT_S:g} s.')
+
+    def shared_ms(self) -> list[float]:
+        """Return how long something was drawn during each plan [ms]."""
+        return [
+            1e3 * sum(max(0.0, min(e, end) - max(b, begin)) for b, e in self.drawings)
+            for begin, end in self.plans
+        ]
 
     def close(self) -> None:
         """End both threads."""
         self.imaginer.stop(10.0)
         self.worker.stop(10.0)
+
+    def _painter(self) -> Painter:
+        painter = make_painter('tabletop')
+        assert painter is not None
+        return _TimedPainter(painter, self._begun)
 
     def _show(self, plan: Plan, is_shown: bool) -> None:
         if is_shown:
@@ -92,7 +124,7 @@ class _Loop:
                 image_to_message(image)
         path_message(drawn, 'base')
         marker_message(drawn, 'base')
-        self.drawn += 1
+        self.drawings.append((self._begun[-1], time.monotonic()))
 
 
 def measure_overhead(pairs: int, *, gap_s: float) -> tuple[list[Measurement], dict[str, Any]]:
@@ -125,7 +157,10 @@ def measure_overhead(pairs: int, *, gap_s: float) -> tuple[list[Measurement], di
     facts = {
         'gap_s': gap_s,
         'pairs': pairs,
-        'drawn': loop.drawn,
+        'drawn': len(loop.drawings),
+        'drawing_ms_median': 1e3 * float(np.median([e - b for b, e in loop.drawings])),
+        'share_of_planning_time_with_drawing_beside_it': sum(loop.shared_ms())
+        / (1e3 * sum(end - begin for begin, end in loop.plans)),
         'ratio_of_medians': float(np.median(times[True]) / np.median(times[False])),
         'median_of_paired_ratios': float(np.median(ratios)),
         'interval_95': [float(np.quantile(medians, q)) for q in (0.025, 0.975)],

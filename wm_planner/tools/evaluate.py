@@ -19,9 +19,9 @@ from wm_planner.evaluation.direct import (
     open_direct_runner,
     use_asset_root,
 )
-from wm_planner.evaluation.environments import SuiteName, expand_suite
+from wm_planner.evaluation.environments import SuiteName, default_robot, expand_suite
 from wm_planner.evaluation.leaderboard import check_of_benchmark, leaderboard_entry
-from wm_planner.evaluation.pictures import PICTURES, VIDEO
+from wm_planner.evaluation.pictures import BAG, MOTION, PICTURES, VIDEO
 from wm_planner.evaluation.records import write_json
 from wm_planner.evaluation.runner import EvaluationConfig, RunRequest
 from wm_planner.evaluation.scores import score_rows
@@ -61,8 +61,12 @@ def evaluate(
     ] = 'direct',
     device: Annotated[str, typer.Option(help='Torch device of the planner.')] = 'cpu',
     robot: Annotated[
-        str, typer.Option(help='Robot profile (a name, or a .yaml file) that commands are held to.')
-    ] = 'panda_sim',
+        str,
+        typer.Option(
+            help='Robot profile (a name, or a .yaml file) that commands are held to. None: that of '
+            'the environment.'
+        ),
+    ] = '',
     asset_root: Annotated[
         Path | None,
         typer.Option(help="Folder of the environment's own data; sets WM_PLANNER_ASSET_ROOT."),
@@ -86,6 +90,13 @@ def evaluate(
     save_video: Annotated[
         bool, typer.Option('--save-video', help='Keep a video of every episode.')
     ] = False,
+    save_motion: Annotated[
+        bool,
+        typer.Option('--save-motion', help='Keep the motion as CSV; the policy playback follows.'),
+    ] = False,
+    save_bag: Annotated[
+        bool, typer.Option('--save-bag', help='Keep a bag of every episode (--through ros).')
+    ] = False,
     leaderboard: Annotated[
         Path | None, typer.Option(help="Write VLA-Arena's leaderboard entry here.")
     ] = None,
@@ -102,17 +113,18 @@ def evaluate(
     """
     if through not in WAYS:
         raise UnknownNameError.among('way (--through)', through, WAYS)
+    name = SuiteName.parse_prefix(suite)
     request = RunRequest(
-        suite=SuiteName.parse_prefix(suite),
+        suite=name,
         choice=PlannerChoice(
             planner=planner, model=model, preset=preset, values=parse_values(values or [])
         ),
         config=EvaluationConfig(episodes=episodes, seed=seed),
         through=through,
         device=device,
-        robot=robot,
+        robot=robot or default_robot(name.environment),
         asset_root=_folder(asset_root or os.environ.get(ASSET_ROOT_VARIABLE)),
-        save=(*([PICTURES] if save_pictures else []), *([VIDEO] if save_video else [])),
+        save=_wanted(pictures=save_pictures, video=save_video, motion=save_motion, bag=save_bag),
     )
     _check_together(request, json_file, workers, ray_address)
     use_asset_root(request.asset_root)
@@ -123,6 +135,10 @@ def evaluate(
         _run(session, workers, ray_address)
     if leaderboard is not None:
         write_json(leaderboard, leaderboard_entry(session.records, name=f'{planner} ({model})'))
+
+
+def _wanted(**kinds: bool) -> tuple[str, ...]:
+    return tuple(kind for kind, is_wanted in kinds.items() if is_wanted)
 
 
 def _folder(path: Path | str | None) -> str:
@@ -137,15 +153,17 @@ def _check_together(
         raise InvalidParameterError(
             f'--through ros with {workers} workers; valid: 1, or --through direct.'
         )
-    if request.through == 'ros' and request.save:
-        raise InvalidParameterError(
-            '--save-pictures or --save-video with --through ros; valid: --through direct (the '
-            'recorder node keeps bags of live episodes).'
-        )
+    valid = (BAG,) if request.through == 'ros' else (PICTURES, VIDEO, MOTION)
+    for kind in request.save:
+        if kind not in valid:
+            raise InvalidParameterError(
+                f'--save-{kind} with --through {request.through}; valid there: '
+                f'{", ".join(f"--save-{name}" for name in valid)}.'
+            )
     if request.save and json_file is None:
         raise InvalidParameterError(
-            '--save-pictures or --save-video without --json; valid: with --json FILE, beside which '
-            'they are written.'
+            f'--save-{request.save[0]} without --json; valid: with --json FILE, beside which it is '
+            'written.'
         )
 
 

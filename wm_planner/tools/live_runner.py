@@ -10,18 +10,25 @@ import logging
 import math
 import time
 
+from wm_planner.bringup import ParameterValue
 from wm_planner.core.errors import InputError, PlanningError, UnknownNameError
+from wm_planner.evaluation.pictures import BAG
 from wm_planner.evaluation.records import TERMINATIONS, EpisodeRecord
 from wm_planner.evaluation.runner import EpisodeSpec, RunRequest
 from wm_planner.evaluation.settings import PlannerChoice, Value
+from wm_planner.policies.registry import POLICIES
 from wm_planner.ros.client import EpisodeGoals, ReachResult
 from wm_planner.ros.stamps import stamp_to_ns
+from wm_planner.tools.episode_bag import EpisodeBag
 from wm_planner.tools.live_graph import GraphConfig, LiveGraph
-from wm_planner_msgs.msg import PlanDiagnostics, PlannerStatus
+from wm_planner_msgs.action import ReachGoal
+from wm_planner_msgs.msg import EpisodeStatus, PlanDiagnostics, PlannerStatus
 
-BRIDGE_ENVIRONMENT = 'tabletop'
-"""The environment that the simulator bridge of profile ``sim`` hosts."""
+BRIDGE_ENVIRONMENTS = ('tabletop', 'arena')
+"""The environments that the simulator bridge of profile ``sim`` hosts."""
 
+_STATUS_TOPIC = '/wm_planner/status'
+_ARENA_RATE_HZ = 20.0  # of the cameras: a frame for each control step
 _WALL_S_PER_STEP = 10.0  # patience: a step is 0.25 s, a plan a few tenths, a busy machine slow
 _logger = logging.getLogger(__name__)
 
@@ -29,9 +36,10 @@ _logger = logging.getLogger(__name__)
 class LiveRunner:
     """Drives the planner node through the episodes that the simulator bridge starts.
 
-    Each episode is one ReachGoal action with the episode's pictures, gripper states and step
-    counts, and a tolerance that is never met, so that all steps are used as in a direct run.
-    Success is what the simulator says after the last step. Main thread.
+    Each episode is one ReachGoal action with the episode's pictures, gripper states, instruction
+    and step counts, and a tolerance that is never met, so that all steps are used as in a direct
+    run, unless the suite's own rule ends the episode. Success is what the simulator says after the
+    last step. Main thread.
     """
 
     def __init__(self, graph: LiveGraph, request: RunRequest) -> None:
@@ -39,16 +47,30 @@ class LiveRunner:
         self._request = request
         self._plan_ms: list[float] = []
         self._plan_rollouts: list[int] = []
+        self._energies: list[float] = []
+        self._bag: dict[str, bytes] = {}
         graph.client.on_plan = self._on_plan
 
     def run(self, spec: EpisodeSpec) -> EpisodeRecord:
         """Run one episode and return its record. DriverError if a node has died."""
+        if BAG not in self._request.save:
+            return self._run(spec)
+        with EpisodeBag(self._graph) as bag:
+            record = self._run(spec)
+        self._bag = bag.files
+        return record
+
+    def files(self) -> dict[str, bytes]:
+        """Return the bag of the last episode, where one was asked for, as files by name."""
+        return self._bag
+
+    def _run(self, spec: EpisodeSpec) -> EpisodeRecord:
         begin = time.monotonic()
         graph, seed, episode = self._graph, spec.seed, spec.episode
         goals = graph.begin_episode(spec.suite.suite, seed=seed, episode=episode)
         start_distance_m = _number_or_none(graph.episode.distance_m)
         before = graph.status
-        self._plan_ms, self._plan_rollouts = [], []
+        self._plan_ms, self._plan_rollouts, self._energies = [], [], []
         graph.client.enable(True)
         result, error = None, None
         try:
@@ -59,27 +81,25 @@ class LiveRunner:
         end = graph.wait_for_episode_after(stamp_to_ns(graph.status.header.stamp))
         after = graph.status
         graph.client.enable(False)
-        has_ended_well = result is not None and TERMINATIONS[result.termination] in (
-            'reached',
-            'timeout',
-        )
+        termination = _termination(result, end)
         return EpisodeRecord(
             episode_id=f'{spec.suite}/{seed}/{episode}',
             suite=str(spec.suite),
             planner=self._request.choice.planner,
-            model=self._request.choice.model,
+            model=self._request.choice.shown_model,
             seed=seed,
             episode=episode,
-            success=bool(end.success) and not end.failed and has_ended_well,
+            success=bool(end.success) and not end.failed and termination in ('reached', 'timeout'),
             start_distance_m=start_distance_m,
             final_distance_m=_number_or_none(end.distance_m),
             steps=sum(result.goal_steps) if result else 0,
-            termination='planner_failed' if result is None else TERMINATIONS[result.termination],
+            termination=termination,
             error_code=error.code if error else _code(result),
             message=error.message if error else _message(result),
             goal_energies=result.goal_energies if result else (),
             plan_ms=tuple(self._plan_ms),
             plan_rollouts=tuple(self._plan_rollouts),
+            energy_curve=tuple(self._energies),
             cost=float(end.cost),
             cost_upstream=float(end.cost_upstream),
             commands_clamped=_increase(before, after, 'commands_clamped'),
@@ -88,10 +108,14 @@ class LiveRunner:
         )
 
     def _reach(self, goals: EpisodeGoals) -> ReachResult:
+        graph = self._graph
         patience_s = 30.0 + _WALL_S_PER_STEP * sum(goals.steps_per_goal)
-        return self._graph.client.reach_goal(
+        return graph.client.reach_goal(
             goals.goals,
             steps_per_goal=goals.steps_per_goal,
+            goal_step_s=goals.goal_step_s,
+            instruction=goals.instruction,
+            is_over=lambda: graph.episode.is_over,
             tolerance=-1.0,
             timeout_s=patience_s,
         )
@@ -101,6 +125,7 @@ class LiveRunner:
         if 'total' in stages:
             self._plan_ms.append(float(stages['total']))
             self._plan_rollouts.append(int(message.rollouts))
+            self._energies.append(float(message.goal_energy))
 
 
 @contextmanager
@@ -109,19 +134,32 @@ def open_live_runner(request: RunRequest) -> Iterator[LiveRunner]:
 
     Raises UnknownNameError for an environment that the bridge does not host.
     """
-    if request.suite.environment != BRIDGE_ENVIRONMENT:
+    environment = request.suite.environment
+    if environment not in BRIDGE_ENVIRONMENTS:
         raise UnknownNameError.among(
-            'environment for --through ros', request.suite.environment, (BRIDGE_ENVIRONMENT,)
+            'environment for --through ros', environment, BRIDGE_ENVIRONMENTS
         )
     request.choice.settings()  # complains about --set before any process is started
+    arguments = {
+        'robot': request.robot,
+        'planner': request.choice.planner,
+        'model': request.choice.model,
+        'environment': environment,
+        'seed': str(request.config.seed),
+    }
+    bridge: dict[str, ParameterValue] = {}
+    if environment == 'arena':
+        bridge = {
+            'planner_status': _STATUS_TOPIC,
+            'exterior_rate_hz': _ARENA_RATE_HZ,
+            'wrist_rate_hz': _ARENA_RATE_HZ if _wants_wrist(request.choice) else 0.0,
+        }
     config = GraphConfig(
-        arguments={
-            'robot': request.robot,
-            'planner': request.choice.planner,
-            'model': request.choice.model,
-            'seed': str(request.config.seed),
+        arguments=arguments,
+        parameters={
+            'wm_planner': {**_chosen(request.choice), 'device': request.device},
+            'sim_bridge': bridge,
         },
-        parameters={'wm_planner': {**_chosen(request.choice), 'device': request.device}},
     )
     with LiveGraph(config) as graph:
         _logger.info('starting the graph in ROS_DOMAIN_ID %d', graph.domain_id)
@@ -129,10 +167,28 @@ def open_live_runner(request: RunRequest) -> Iterator[LiveRunner]:
         yield LiveRunner(graph, request)
 
 
+def _wants_wrist(choice: PlannerChoice) -> bool:
+    """Return whether a policy looks through the wrist camera with these settings."""
+    if not choice.is_policy:
+        return False
+    config_class = POLICIES.get(choice.planner).config_class
+    is_wanted = getattr(config_class, 'use_wrist_image', False)
+    return bool(choice.values.get('planning.use_wrist_image', is_wanted))
+
+
 def _chosen(choice: PlannerChoice) -> dict[str, Value]:
     """Return the node's parameters beyond planner and model; no preset is none of them."""
     preset = {'preset': choice.preset} if choice.preset else {}
     return {**preset, **choice.values}
+
+
+def _termination(result: ReachResult | None, end: EpisodeStatus) -> str:
+    """Return how an episode ended, in the words of the records."""
+    if result is None:
+        return 'planner_failed'
+    if end.is_over and result.termination == ReachGoal.Result.CANCELED:  # by this runner
+        return 'reached' if end.success else 'timeout'
+    return TERMINATIONS[result.termination]
 
 
 def _code(result: ReachResult | None) -> int:

@@ -50,7 +50,8 @@ def _cells(row: ScoreRow) -> list[str]:
 
 def summary_table(report: RunReport) -> Table:
     """Return what the whole run came to."""
-    table = Table(title=f'{report.suite}: {report.planner} on {report.model}', show_header=False)
+    on_model = f' on {report.model}' if report.model else ''
+    table = Table(title=f'{report.suite}: {report.planner}{on_model}', show_header=False)
     finished = f'{len(report.episodes)} of {report.episodes_requested}'
     mark = '' if report.is_complete else ' (incomplete)'
     table.add_row('episodes', f'{finished}{mark}, seed {report.seed}, through {report.through}')

@@ -29,7 +29,7 @@ START = 10_000 * MS
 class Feed:
     """A buffer and the two clocks in milliseconds; wall time runs with ROS time unless told."""
 
-    def __init__(self, *, frames=1, **config):
+    def __init__(self, *, frames=1, wants_wrist=False, **config):
         settings = {
             'step_interval_s': 0.25,
             'interval_tolerance_s': 0.06,
@@ -41,7 +41,9 @@ class Feed:
             'stream_timeout_s': 0.75,
         }
         self.buffer = FrameBuffer(
-            FrameBufferConfig(**{**settings, **config}), context_frames=frames
+            FrameBufferConfig(**{**settings, **config}),
+            context_frames=frames,
+            wants_wrist=wants_wrist,
         )
         self.now_ms = 0.0
         self.wall_ms = 500.0
@@ -411,3 +413,42 @@ def test_what_is_no_picture_is_refused(image) -> None:
 def test_settings_that_make_no_sense_are_refused(config) -> None:
     with pytest.raises(InvalidParameterError, match='valid'):
         Feed(**config)
+
+
+# -- what goes with the newest frame ---------------------------------------------------------------
+
+
+def test_joints_of_the_frames_time_go_with_it_and_others_do_not() -> None:
+    feed = Feed()
+    feed.run(100)
+    for at_ms, angle in ((0, 0.1), (60, 0.2), (100, 0.3)):
+        joints = np.full(7, angle)
+        feed.buffer.push_joints(feed.ns(at_ms), joints, **feed.times)
+    feed.both(70)
+    assert feed.snapshot().joints_rad.tolist() == [0.2] * 7
+    feed.run(250)
+    feed.both(350)
+    assert feed.snapshot().joints_rad is None
+
+
+def test_wrist_frame_is_waited_for_where_one_is_wanted() -> None:
+    feed = Feed(wants_wrist=True)
+    feed.run(100)
+    feed.both(50)
+    problem = feed.snapshot()
+    assert isinstance(problem, NotReady) and 'wrist' in problem.error.message
+    for at_ms, value in ((0, 10), (60, 20), (90, 30)):
+        feed.buffer.push_wrist_image(feed.ns(at_ms), an_image(value), **feed.times)
+    assert np.all(feed.snapshot().wrist_image == 20)
+    feed.run(700)
+    feed.both(800)
+    problem = feed.snapshot()
+    assert isinstance(problem, NotReady) and isinstance(problem.error, StaleDataError)
+
+
+def test_wrist_frame_is_dropped_where_none_is_wanted() -> None:
+    feed = Feed()
+    feed.run(100)
+    feed.buffer.push_wrist_image(feed.ns(90), an_image(), **feed.times)
+    feed.both(100)
+    assert feed.snapshot().wrist_image is None

@@ -337,3 +337,33 @@ def test_idle_work_left_over_is_told_that_the_thread_has_stopped(make) -> None:
     assert len(errors) == 2 and all('has stopped' in str(error) for error in errors)
     worker.when_idle(work, errors.append)
     assert len(errors) == 3
+
+
+class _Listener(FakePlanner):
+    """A planner that takes instructions."""
+
+    def set_instruction(self, text: str) -> None:
+        self._note(f'set_instruction {text}')
+
+
+def test_task_begins_anew_before_its_first_plan_and_only_for_planners_that_listen(make) -> None:
+    planner = _Listener()
+    worker = make(planner)
+    worker.begin_task('pick the lemon')
+    worker.submit(a_request(1))
+    assert outcome_of(worker).error is None
+    worker.submit(a_request(2))
+    assert outcome_of(worker).error is None
+    assert planner.calls == [
+        'reset',
+        'set_instruction pick the lemon',
+        'plan goal',
+        'plan goal',
+    ]
+
+    deaf = FakePlanner()
+    worker = make(deaf)
+    worker.begin_task('pick the lemon')
+    worker.submit(a_request(1))
+    assert outcome_of(worker).error is None
+    assert deaf.calls == ['plan goal']

@@ -169,6 +169,27 @@ def test_target_starts_from_the_observed_state() -> None:
     np.testing.assert_allclose(moved, [0.01, 0.02, -0.03], atol=1e-9)
 
 
+class ChargingLog(CallLog):
+    """An environment that charges for the scene an episode is given up in."""
+
+    def give_up(self) -> float:
+        self.commands.clear()
+        return 10.0
+
+
+def test_planner_that_fails_half_way_pays_for_the_scene_it_leaves() -> None:
+    """Failing used to be cheaper than finishing: the conditions of the end were never asked."""
+
+    def answer(observation: Observation, goal: Goal) -> Any:
+        raise NoFiniteEnergyError('nothing is finite.')
+
+    environment = ChargingLog()
+    failed = runner_of(FakePlanner(answer), environment).run(spec(0, 0))
+    assert (failed.termination, failed.cost, failed.cost_upstream) == ('planner_failed', 10.0, 0.0)
+    finished = runner_of(FakePlanner(), environment).run(spec(0, 0))
+    assert (finished.termination, finished.cost) == ('timeout', 0.0)
+
+
 def test_planner_that_raises_fails_its_episode_and_the_sweep_goes_on() -> None:
     planner = FakePlanner()
     calm = planner.answer

@@ -16,7 +16,7 @@ from wm_planner.policies.registry import make_policy
 
 
 def policy(name, spec=SPEC, **settings):
-    return make_policy(name, settings, action_spec=spec)
+    return make_policy(name, settings, action_spec=lambda: spec)
 
 
 def test_noop_asks_for_no_motion_and_keeps_the_gripper() -> None:

@@ -149,7 +149,7 @@ def test_servo_goes_to_an_absolute_target(environment: ArenaEnvironment) -> None
 
 def test_oracle_succeeds_and_costs_what_the_engine_sums_up(environment: ArenaEnvironment) -> None:
     """Upstream's sum is that of info['cost'], times 0.05 among hazards, to the last digit."""
-    policy = make_policy('oracle', {}, action_spec=OraclePolicy.action_spec)
+    policy = make_policy('oracle', {}, action_spec=lambda: OraclePolicy.action_spec)
     assert isinstance(policy, OraclePolicy) and isinstance(policy, Planner)
     for suite, scale in ((LEMON, 1.0), (HAZARD, 0.05)):
         start = environment.reset(suite, seed=1, episode=2)

@@ -59,6 +59,14 @@ def test_end_conditions_are_charged_on_time_out_in_the_cleaned_reading() -> None
     assert (ledger.upstream, ledger.cleaned) == (0.0, 10.0)
 
 
+def test_end_of_an_episode_that_is_given_up_is_charged_without_another_step() -> None:
+    truth = Truth()
+    ledger = ledger_of(truth)
+    truth.now = {FALL, CONTACT}
+    ledger.charge_end()
+    assert (ledger.upstream, ledger.cleaned) == (0.0, 10.0)
+
+
 def test_objects_that_move_by_themselves_cannot_fall() -> None:
     truth = Truth()
     ledger = ledger_of(truth, moving=('mug',))

@@ -165,7 +165,8 @@ def test_pictures_and_videos_lie_beside_the_report(sweep: Sweep) -> None:
     ('more', 'sentence'),
     [
         (('--through', 'ros', '--workers', '2'), '--through ros with 2 workers'),
-        (('--through', 'ros', '--save-video'), 'valid: --through direct'),
+        (('--through', 'ros', '--save-video'), 'valid there: --save-bag'),
+        (('--save-bag',), 'valid there: --save-pictures, --save-video, --save-motion'),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
