@@ -144,6 +144,7 @@ def test_bank_of_another_camera_is_an_error_that_stops_nothing(tmp_path: Path) -
         ears = Ears(harness, imagined_path=(PathMessage, qos.IMAGE))
         set_off(harness)
         harness.wait(lambda: ears.heard['imagined_path'], 'a path all the same')
+        harness.wait_for_status(lambda s: s.plans >= 3, 'plans go on')
 
 
 def test_strip_of_the_tabletop_model_is_published() -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import threading
 from typing import TYPE_CHECKING
 
 from geometry_msgs.msg import Point, Pose, PoseStamped
@@ -15,7 +16,7 @@ from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from wm_planner.core.errors import WmPlannerError
+from wm_planner.core.errors import WmPlannerError, as_wm_planner_error
 from wm_planner.core.types import Plan
 from wm_planner.imagination.frame_bank import BankEncoder
 from wm_planner.imagination.imaginer import Drawn, ImaginationConfig, Imaginer
@@ -77,24 +78,28 @@ class ImaginedTopics:
             return
         publishers = (self._strip, self._outcome, self._path, self._markers)
         if any(publisher.get_subscription_count() for publisher in publishers):
-            if self._bank_wanted:
-                self._load_bank()
+            if self._bank_wanted and self._stack is not None:
+                self._bank_wanted = False
+                # A bag takes seconds to read, and a control tick must not wait for it.
+                threading.Thread(
+                    target=self._load_bank, args=(self._stack,), name='frame_bank', daemon=True
+                ).start()
             self._imaginer.submit(plan)
 
-    def _load_bank(self) -> None:
-        """Read the frame bank, now that the camera is known, and have it encoded between plans."""
-        assert self._stack is not None
-        self._bank_wanted = False
-        newest = self._stack.buffer.latest_image()
+    def _load_bank(self, stack: PlannerStack) -> None:
+        """Read the frame bank, now that the camera is known, and have it encoded between plans.
+
+        On a thread of its own.
+        """
+        newest = stack.buffer.latest_image()
         try:
-            frames = bank_frames(
-                self._config.frame_bank, self._stack.profile, self._config.bank_frames
-            )
+            frames = bank_frames(self._config.frame_bank, stack.profile, self._config.bank_frames)
             if newest is not None:
                 height, width = newest[1].shape[:2]
-                frames.check_camera(self._stack.profile.camera_frame, width, height)
-        except WmPlannerError as error:
-            self._node.get_logger().error(f'no nearest frames: {error}')
+                frames.check_camera(stack.profile.camera_frame, width, height)
+        except Exception as error:  # whatever is wrong with it, planning goes on without
+            known = as_wm_planner_error(error)
+            self._node.get_logger().error(f'no nearest frames: {known}')
             return
         encoder = BankEncoder(frames)
 
@@ -105,7 +110,7 @@ class ImaginedTopics:
             elif imaginer is not None:
                 imaginer.use_bank(encoder.bank)
 
-        self._stack.worker.when_idle(encoder.work, done)
+        stack.worker.when_idle(encoder.work, done)
 
     # -- on the imagination thread ---------------------------------------------------------------
 

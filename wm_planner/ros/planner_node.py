@@ -306,10 +306,12 @@ class PlannerNode(LifecycleNode):
         stack, self._stack = self._stack, None
         loader, self._loader = self._loader, None
         timeout_s = self._planner_parameters.node_config().stop_timeout_s
-        self._imagined.close(timeout_s)
         if stack is not None:
-            return stack.close(timeout_s)
-        return loader is None or loader.worker.stop(timeout_s)
+            is_stopped = stack.close(timeout_s)
+        else:
+            is_stopped = loader is None or loader.worker.stop(timeout_s)
+        self._imagined.close(timeout_s)  # last: the arm does not wait for a drawing
+        return is_stopped
 
     def _set_fault(self, error: Exception) -> None:
         self._fault = as_wm_planner_error(error)
