@@ -16,12 +16,14 @@ ROS_WHEELS = [
     'ros-builtin-interfaces~=2.3.0',
     'ros-diagnostic-msgs~=5.5.1',
     'ros-geometry-msgs~=5.5.1',
+    'ros-nav-msgs~=5.5.1',
     'ros-rcl-interfaces~=2.3.0',
     'ros-rosgraph-msgs~=2.3.0',
     'ros-sensor-msgs~=5.5.1',
     'ros-std-msgs~=5.5.1',
     'ros-std-srvs~=5.5.1',
     'ros-trajectory-msgs~=5.5.1',
+    'ros-visualization-msgs~=5.5.1',
 ]
 
 # wm-planner-msgs is missing on purpose: it is on no package index, so naming it would make a lone

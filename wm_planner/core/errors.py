@@ -107,6 +107,30 @@ class CalibrationMismatchError(InputError):
     code = 109
 
 
+class RecordingError(InputError):
+    """A bag, video or folder cannot be read, or lacks what was asked of it."""
+
+    code = 110
+
+
+class DemonstrationError(InputError):
+    """A demonstration shows nothing that could be pursued, e.g. no motion."""
+
+    code = 111
+
+
+class AspectMismatchError(InputError):
+    """Pictures have another aspect than the camera, or than those beside them."""
+
+    code = 112
+
+
+class FrameBankError(InputError):
+    """A bank of frames is of another camera than the one that is looked through."""
+
+    code = 113
+
+
 # 2xx: data ----------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,11 @@ from wm_planner.evaluation.threads import planning_threads
 from wm_planner.tools.bench_arena import measure_arena
 from wm_planner.tools.bench_device import SIZES, DeviceBench
 from wm_planner.tools.bench_endurance import run_endurance
+from wm_planner.tools.bench_imagination import (
+    measure_landscapes,
+    measure_overhead,
+    measure_pictures,
+)
 from wm_planner.tools.bench_live import measure_free_run, measure_loop
 from wm_planner.tools.bench_parts import (
     SAMPLES,
@@ -262,6 +267,49 @@ def endurance(
     if json_file is not None:
         write_json(json_file, result)
     Console().print_json(data={k: v for k, v in result.items() if k != 'minutes'})
+
+
+@app.command()
+def imagination(
+    pairs: Annotated[int, typer.Option(min=0, help='Pairs of plans to time.')] = 100,
+    moments: Annotated[int, typer.Option(min=0, help='Moments to compare pictures at.')] = 200,
+    moves: Annotated[int, typer.Option(min=0, help='Moves to draw landscapes of.')] = 50,
+    out: Annotated[Path | None, typer.Option(help='Folder for two landscapes as PNG.')] = None,
+    json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
+) -> None:
+    """Measure what showing a plan costs planning, and how true what is shown is."""
+    console, printer = Console(stderr=True), Console()
+    result: dict[str, Any] = {
+        'benchmark': 'imagination',
+        'device': f'cpu ({describe_machine()})',
+        'cores': usable_cores(),
+        'torch_threads': 0,
+        'load_average_before': os.getloadavg()[0],
+        'versions': installed_versions(),
+        'overhead': [],
+    }
+    found: list[Measurement] = []
+    for gap_s in (0.25, 0.0) if pairs else ():
+        console.print(f'{pairs} pairs of plans, {gap_s:g} s apart ...')
+        with planning_threads() as threads:
+            times, facts = measure_overhead(pairs, gap_s=gap_s)
+        found += times
+        result['overhead'].append(facts)
+        result['torch_threads'] = threads
+    if found:
+        result['results'] = {measurement.name: measurement.as_json() for measurement in found}
+        printer.print(table_of(result))
+        printer.print_json(data=result['overhead'])
+    if moments:
+        console.print(f'Decoding what is imagined of {moments} moments ...')
+        result['pictures'] = measure_pictures(moments)
+        printer.print_json(data=result['pictures'])
+    if moves:
+        console.print(f'{moves} moves and their landscapes ...')
+        result['landscape'] = measure_landscapes(moves, out)
+        printer.print_json(data=result['landscape'])
+    if json_file is not None:
+        write_json(json_file, result)
 
 
 def reference_table(result: dict[str, Any]) -> Table:
