@@ -106,6 +106,9 @@ class Outlet:
     def _put(self, command: ArmCommand, refusal: SafetyError | None) -> Sent:
         try:
             self._setpoint = self._sink.send(command)
+        except SafetyError as error:  # the sink cannot go there: out of reach, joint limits
+            self.release()
+            return Sent(refusal=refusal or error)
         except Exception as error:  # whatever a driver raises stops the arm, not the node
             _logger.exception('the sink raised')
             fault = (

@@ -254,6 +254,18 @@ class FaultLatchedError(SafetyError):
     code = 407
 
 
+class JointLimitError(SafetyError):
+    """A joint target is outside its limits, or further from the joint than one step."""
+
+    code = 408
+
+
+class UnreachablePoseError(SafetyError):
+    """No joint angles bring the tool to a pose, or only some near a singularity."""
+
+    code = 409
+
+
 # 5xx: simulator, driver, recorder -----------------------------------------------------------------
 
 
@@ -285,6 +297,18 @@ class TransportStalledError(DriverError):
     """A node stands still: the middleware does not take what it wants to send."""
 
     code = 504
+
+
+class MissingPackageError(DriverError):
+    """A package that a driver's messages need is not installed; the message names it."""
+
+    code = 505
+
+
+class RobotDescriptionError(DriverError):
+    """The robot description is missing, unreadable or contradicts the robot profile."""
+
+    code = 506
 
 
 def all_error_classes() -> dict[int, type[WmPlannerError]]:

@@ -19,9 +19,11 @@ from wm_planner.control.worker import PlannerInfo, PlanningWorker
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock, CommandSink, Planner
+from wm_planner.kinematics.description import RobotDescription
 from wm_planner.ros.ingest import Ingest
 from wm_planner.ros.planner_config import PlannerParameters
-from wm_planner.ros.sinks import make_sink
+from wm_planner.ros.robot_description import ToolTransform, build_kinematics
+from wm_planner.ros.sinks import NULL_SINK, commands_joints, make_sink
 
 
 class PlannerLoader:
@@ -65,6 +67,7 @@ class PlannerStack:
     worker: PlanningWorker
     controller: Controller
     sink: CommandSink
+    transform: ToolTransform | None = None
 
     def close(self, timeout_s: float) -> bool:
         """Stop planning, then hold as the last thing that goes out.
@@ -75,6 +78,8 @@ class PlannerStack:
         is_stopped = self.worker.stop(timeout_s)
         self.controller.shutdown()
         self.sink.close()
+        if self.transform is not None:
+            self.transform.close()
         return is_stopped
 
 
@@ -84,8 +89,13 @@ def build_stack(
     clock: Clock,
     worker: PlanningWorker,
     info: PlannerInfo,
+    description: RobotDescription | None = None,
 ) -> PlannerStack:
-    """Put the parts together around a loaded planner."""
+    """Put the parts together around a loaded planner.
+
+    ``description`` is what came on the topic, where the profile needs one and names no file. Raises
+    what the profile's sink, gripper or state source lack (see ``make_sink``).
+    """
     config, profile = parameters.node_config(), parameters.profile()
     buffer_config = parameters.buffer_config(info.action_spec.step_duration_s)
     if info.wants_wrist_image and not profile.topics.wrist_image:
@@ -100,8 +110,21 @@ def build_stack(
     )
     safety = SafetyFilter(profile, config.safety)
     executor = PlanExecutor(config.executor, safety=safety)
-    sink_name = 'null' if config.dry_run else profile.sink
-    sink = make_sink(sink_name, node, profile, clock, buffer.latest_state)
+    kinematics = build_kinematics(profile, description)
+    transform = ToolTransform(node, profile) if profile.state_source == 'tf' else None
+    ingest = Ingest(
+        buffer, profile, clock, buffer_config, kinematics=kinematics, transform=transform
+    )
+    sink = make_sink(
+        NULL_SINK if config.dry_run else profile.sink,
+        node,
+        profile,
+        clock,
+        buffer.latest_state,
+        latest_joints=ingest.latest_joints,
+        kinematics=kinematics if commands_joints(profile) else None,
+        control_rate_hz=config.control_rate_hz,
+    )
     controller = Controller(
         config.controller,
         buffer=buffer,
@@ -111,7 +134,6 @@ def build_stack(
         sink=sink,
         goal_tolerance=info.goal_tolerance,
     )
-    ingest = Ingest(buffer, profile, clock, buffer_config)
     return PlannerStack(
         profile=profile,
         info=info,
@@ -120,4 +142,5 @@ def build_stack(
         worker=worker,
         controller=controller,
         sink=sink,
+        transform=transform,
     )

@@ -25,6 +25,7 @@ COMMANDS = {
     'up': 'Start the nodes of a profile; Ctrl-C stops them all.',
     'demo': 'Drive the simulated arm to goal images and leave a record of it.',
     'goal': 'Set, capture or list goal images.',
+    'robot': 'List robot profiles, or check one before the arm moves.',
     'evaluate': 'Measure success rate and cost of a planner on suites.',
     'replay': 'Plan at every recorded step of a bag, without a robot.',
     'landscape': 'Draw how good the planner thinks each displacement would be.',
