@@ -12,6 +12,7 @@ PACKAGE = 'wm_planner'
 # A ROS 2 distribution brings these itself; only a machine without one takes them as wheels.
 ROS_WHEELS = [
     'ros-rclpy[fastrtps]~=9.1.2',
+    'ros-action-msgs~=2.3.0',
     'ros-builtin-interfaces~=2.3.0',
     'ros-diagnostic-msgs~=5.5.1',
     'ros-geometry-msgs~=5.5.1',
@@ -20,6 +21,7 @@ ROS_WHEELS = [
     'ros-sensor-msgs~=5.5.1',
     'ros-std-msgs~=5.5.1',
     'ros-std-srvs~=5.5.1',
+    'ros-trajectory-msgs~=5.5.1',
 ]
 
 # wm-planner-msgs is missing on purpose: it is on no package index, so naming it would make a lone
@@ -71,6 +73,8 @@ setup(
         'sim': ['mujoco==3.9.0'],
         # Episodes of an evaluation spread over processes and machines.
         'ray': ['ray>=2.9'],
+        # Kinematics of arms whose driver takes joints: Pinocchio, pink and its QP solver.
+        'arms': ['daqp>=0.5', 'pin>=3.4,<5', 'pin-pink>=3.3,<5'],
         # Clients of policy servers, and the vla-eval server of this package's own planner.
         'policies': ['msgpack>=1', 'pyzmq>=25', 'websockets>=15'],
         # Formatters and checkers are pinned: another version may judge the same code differently.

@@ -29,7 +29,8 @@ ParameterValue = bool | int | float | str
 class Argument:
     """One ``key:=value`` of a profile.
 
-    ``kind`` is the type a value is read as. An empty ``default`` means "not passed on".
+    ``kind`` is the type a value is read as. An empty ``default`` means "not passed on", or where
+    ``is_required`` that there is none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Argument:
     kind: type[ParameterValue] = str
     default: str = ''
     choices: tuple[str, ...] = ()
+    is_required: bool = False
 
     def parse(self, text: str) -> ParameterValue:
         """Return the typed value of ``text``; raises InvalidParameterError saying what is valid."""
@@ -61,8 +63,8 @@ class NodeSpec:
     """One node of a profile.
 
     ``module`` has the ``main`` that ``executable`` runs. ``from_arguments`` maps a node parameter
-    to the argument it is set by. ``only_if`` names a boolean argument without which the node does
-    not run.
+    to the argument it is set by, ``from_negated`` to the boolean argument that it is the opposite
+    of. ``only_if`` names a boolean argument without which the node does not run.
     """
 
     package: str
@@ -72,6 +74,7 @@ class NodeSpec:
     parameter_file: str
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
     from_arguments: Mapping[str, str] = field(default_factory=dict)
+    from_negated: Mapping[str, str] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
     only_if: str = ''
 
@@ -139,6 +142,7 @@ class Profile:
                 parameters={
                     **node.parameters,
                     **{p: settled[a] for p, a in node.from_arguments.items() if a in settled},
+                    **{p: not settled[a] for p, a in node.from_negated.items() if a in settled},
                 },
                 remappings=node.remappings,
             )
@@ -162,6 +166,12 @@ class Profile:
             defaults.update(self.implied.get(f'{name}:={value}', {}))
         texts = {name: values.get(name, default) for name, default in defaults.items()}
         settled = {name: known[name].parse(text) for name, text in texts.items() if text != ''}
+        for argument in self.arguments:
+            if argument.is_required and argument.name not in settled:
+                raise InvalidParameterError(
+                    f'profile {self.name} needs {argument.name}:=...; valid: a '
+                    f'{argument.description}.'
+                )
         if 'robot' in settled:  # fail here, with the valid names, rather than inside a child
             robot_profile_file(str(settled['robot']))
         return settled
@@ -315,6 +325,38 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 ),
                 arguments=(
                     _ROBOT,
+                    _MODEL,
+                    _WEIGHTS,
+                    _DEVICE,
+                    _PLANNER,
+                    _PRESET,
+                    _SEED,
+                    _RECORD,
+                    _BAG_DIR,
+                    _NAMESPACE,
+                ),
+                environment=_CHECKED_FIELDS,
+            ),
+            Profile(
+                name='real',
+                description='The planner for a real arm: a dry run unless execute:=true.',
+                nodes=(
+                    replace(_PLANNER_NODE, from_negated={'dry_run': 'execute'}),
+                    replace(
+                        _RECORDER,
+                        only_if='record',
+                        from_arguments={**_RECORDER.from_arguments, 'robot': 'robot'},
+                    ),
+                ),
+                arguments=(
+                    replace(_ROBOT, is_required=True),
+                    Argument(
+                        name='execute',
+                        kind=bool,
+                        default='false',
+                        description='send commands to the driver; false: publish them on '
+                        '/wm_planner/dry_run/... alone',
+                    ),
                     _MODEL,
                     _WEIGHTS,
                     _DEVICE,

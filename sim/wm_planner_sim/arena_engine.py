@@ -18,13 +18,13 @@ import logging
 from typing import Any
 import warnings
 
-import mujoco
 import numpy as np
 
 from wm_planner.core.errors import MissingAssetError, SimulatorError, UnknownNameError
 from wm_planner.core.geometry import Array
 from wm_planner_sim.arena_tasks import ArenaTask
 from wm_planner_sim.rendering import select_renderer
+from wm_planner_sim.scene import mujoco
 
 _LOG = logging.getLogger(__name__)
 CONTROL_HZ = 20

@@ -101,6 +101,7 @@ def lay_out(source: Path, root: Path) -> dict[str, ArenaTask]:
             )
         for name, origin in wanted.items():
             _link(root / 'assets' / name, meshes / origin)
+        _link_rest(root / 'assets', meshes)
     tasks = tasks_under(root)
     if not tasks:
         raise MissingAssetError(f'{source} holds no bddl_files/SUITE/level_*/TASK.bddl.')
@@ -191,6 +192,14 @@ def _link(link: Path, target: Path) -> None:
         return
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(target)
+
+
+def _link_rest(assets: Path, meshes: Path) -> None:
+    """Link what is left of the LIBERO meshes: LIBERO's own suites need more than the tasks do."""
+    for path in sorted(meshes.rglob('*')):
+        link = assets / path.relative_to(meshes)
+        if path.is_file() and not link.exists() and not link.is_symlink():
+            _link(link, path)
 
 
 def _some(names: tuple[str, ...] | list[str]) -> str:

@@ -105,8 +105,12 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.modules.pop('wm_planner.launch_description', None)
 
 
-def test_sim_and_planner_have_a_launch_file() -> None:
-    assert set(FILES) == {'sim', 'planner'}
+REQUIRED = {'real': {'robot': 'franka_fr3_crisp'}}
+"""Arguments without a default, by profile."""
+
+
+def test_profiles_that_drive_an_arm_have_a_launch_file() -> None:
+    assert set(FILES) == {'sim', 'planner', 'real'}
     assert set(FILES) <= set(PROFILES)
 
 
@@ -122,6 +126,7 @@ def test_arguments_are_those_of_the_profile(name: str, stand_ins: None) -> None:
 @pytest.mark.parametrize('name', FILES)
 @pytest.mark.parametrize('values', [{}, {'record': 'true', 'seed': '7', 'namespace': 'lab'}])
 def test_nodes_are_those_of_the_profile(name: str, values: dict[str, str], stand_ins: None) -> None:
+    values = {**REQUIRED.get(name, {}), **values}
     made = load(FILES[name]).nodes(**values)
     expected = profile(name).resolve(values)
     assert len(made) == len(expected)
@@ -138,6 +143,16 @@ def test_nodes_are_those_of_the_profile(name: str, values: dict[str, str], stand
             'namespace': node.namespace,
             'remappings': list(node.remappings),
         }
+
+
+def test_real_arm_stays_still_unless_told_to_execute(stand_ins: None) -> None:
+    def dry_run(**values: str) -> object:
+        (planner,) = load(FILES['real']).nodes(robot='ur5e_servo', **values)
+        return planner['parameters'][1]['dry_run']
+
+    assert dry_run() is True
+    assert dry_run(execute='false') is True
+    assert dry_run(execute='true') is False
 
 
 def test_environment_is_that_of_the_profile(

@@ -16,6 +16,7 @@ ROOMS_WITHOUT_ROS = (
     'planning',
     'models',
     'control',
+    'kinematics',
     'policies',
     'evaluation',
     'training',
@@ -63,7 +64,9 @@ def test_room_loads_no_rclpy(room: str) -> None:
     probe(f'wm_planner.{room}', 'rclpy', 'sensor_msgs', 'wm_planner_msgs')
 
 
-@pytest.mark.parametrize('room', ['core', 'control', 'bringup', 'tools.cli', 'tools.up'])
+@pytest.mark.parametrize(
+    'room', ['core', 'control', 'kinematics', 'bringup', 'tools.cli', 'tools.up']
+)
 def test_room_loads_no_torch(room: str) -> None:
     probe(f'wm_planner.{room}', 'torch')
 

@@ -103,7 +103,12 @@ def test_package_xml_names_the_ros_packages_that_are_imported(
     ('setup_file', 'folder'), [('setup.py', 'wm_planner'), ('sim/setup.py', 'sim/wm_planner_sim')]
 )
 def test_setup_names_the_libraries_that_are_imported(setup_file: str, folder: str) -> None:
-    distributions = {'cv2': 'opencv-python-headless', 'yaml': 'pyyaml'}
+    distributions = {
+        'cv2': 'opencv-python-headless',
+        'pink': 'pin-pink',
+        'pinocchio': 'pin',
+        'yaml': 'pyyaml',
+    }
     # Our own, and what comes with a distribution only.
     elsewhere = {*PACKAGES, 'cv_bridge', 'launch', 'launch_ros'}
     # The simulator never runs without wm_planner, which brings ROS.

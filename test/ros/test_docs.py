@@ -13,6 +13,8 @@ import pytest
 
 from fakes.planner_harness import QUICK, PlannerHarness
 from fakes.waiting import wait_for
+from wm_planner.ros.grippers import GRIPPERS
+from wm_planner.ros.sinks import NULL_SINK, SINKS
 from wm_planner.tools.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,14 +23,21 @@ NOT_OF_THE_NODE = {'/parameter_events', '/rosout', '/clock'}
 
 
 def test_parameter_page_is_what_the_dataclasses_say() -> None:
-    """docs/parameters.md is generated; a changed default has to be generated again."""
+    """docs/parameters.md and robots.md are generated; a changed default is generated again."""
     location = ROOT / 'docs' / 'generate.py'
     spec = importlib.util.spec_from_file_location('docs_generate', location)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.TARGET.read_text() == module.render(), 'run: ./dev run python docs/generate.py'
+    for target, text in (
+        (module.TARGET, module.render()),
+        (module.ROBOTS_TARGET, module.render_robots()),
+    ):
+        assert target.read_text() == text, 'run: ./dev run python docs/generate.py'
+    robots = module.render_robots()
+    for name in {*SINKS.names(), *GRIPPERS.names()} - {NULL_SINK}:
+        assert f'| `{name}` |' in robots, f'{name} is missing in the tables of docs/generate.py'
 
 
 def test_readme_lists_exactly_what_the_planner_node_has() -> None:

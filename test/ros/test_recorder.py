@@ -16,6 +16,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
 from mcap.exceptions import McapError  # noqa: E402
 from mcap.reader import NonSeekingReader, make_reader  # noqa: E402
 from mcap_ros2.decoder import DecoderFactory  # noqa: E402
@@ -255,3 +256,16 @@ def test_bad_parameter_is_refused_with_the_valid_values(tmp_path: Path) -> None:
         assert process.wait() == 2
         assert "unknown parameter 'chunksize'" in process.output
     assert not (tmp_path / 'bag').exists()
+
+
+def test_topics_of_a_robot_are_recorded_as_well(talker: Talker, tmp_path: Path) -> None:
+    """A real arm's topics have names of their own, which the defaults do not hold."""
+    with recorder(tmp_path, '/note', robot='ur5e_servo') as process:
+        notes = talker.publisher(String, '/note', LATCHED)
+        target = talker.publisher(PoseStamped, '/servo_node/pose_target_cmds', RELIABLE)
+        notes.publish(String(data='hello'))
+        target.publish(PoseStamped())
+        talker.spin_until(lambda: talker.value('messages') == '2', 'both messages')
+        assert process.stop() == 0
+    with AnyReader([tmp_path / 'bag']) as reader:
+        assert {c.topic for c in reader.connections} == {'/note', '/servo_node/pose_target_cmds'}

@@ -5,26 +5,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from geometry_msgs.msg import PoseStamped  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
 
+from fakes.driver_msgs import use_driver_msgs  # noqa: E402
+from fakes.kinematic_arm import HOME_RAD, panda_kinematics  # noqa: E402
 from fakes.waiting import wait_for  # noqa: E402
-from wm_planner.core.errors import UnknownNameError  # noqa: E402
+from wm_planner.core.errors import (  # noqa: E402
+    InvalidParameterError,
+    MissingPackageError,
+    RobotDescriptionError,
+    UnknownNameError,
+    UnreachablePoseError,
+)
 from wm_planner.core.paths import robot_profile_file  # noqa: E402
 from wm_planner.core.profile import RobotProfile  # noqa: E402
 from wm_planner.core.protocols import CommandSink  # noqa: E402
-from wm_planner.core.types import ArmCommand, RobotState  # noqa: E402
+from wm_planner.core.robot_parts import ServoConfig  # noqa: E402
+from wm_planner.core.types import ArmCommand, JointPositions, RobotState  # noqa: E402
 from wm_planner.ros import qos  # noqa: E402
 from wm_planner.ros.clock import RosClock  # noqa: E402
 from wm_planner.ros.sinks import SINKS, make_sink  # noqa: E402
+from wm_planner.ros.sinks.null import (  # noqa: E402
+    DRY_RUN_GRIPPER,
+    DRY_RUN_JOINTS,
+    DRY_RUN_POSE,
+)
 from wm_planner.ros.stamps import stamp_to_ns  # noqa: E402
 
 PROFILE = RobotProfile.from_yaml(robot_profile_file('panda_sim'))
@@ -40,9 +57,22 @@ class Driver:
     grips: list[float] = field(default_factory=list)
     state: RobotState | None = None
 
-    def make(self, name: str) -> CommandSink:
-        sink = make_sink(name, self.node, PROFILE, RosClock(self.node), lambda: self.state)
-        if name != 'null':
+    def make(self, name: str, *, needs_servo: bool = False) -> CommandSink:
+        clock = RosClock(self.node)
+        needs = getattr(SINKS.get(name), 'needs_kinematics', False)
+        profile = replace(PROFILE, servo=ServoConfig(switch_command_type=needs_servo))
+        if name == 'servo_twist':  # a topic has one type
+            profile = replace(profile, topics=replace(PROFILE.topics, target_pose='/twists'))
+        sink = make_sink(
+            name,
+            self.node,
+            profile,
+            clock,
+            lambda: self.state,
+            latest_joints=lambda: JointPositions(stamp_ns=clock.now_ns(), positions_rad=HOME_RAD),
+            kinematics=panda_kinematics() if needs else None,
+        )
+        if name == 'tool_pose':
             topics = PROFILE.topics
             wait_for(
                 lambda: all(
@@ -98,10 +128,14 @@ def command(x: float, closedness: float = 0.5) -> ArmCommand:
 
 
 def test_every_sink_keeps_the_protocol(driver: Driver) -> None:
+    position, quaternion = panda_kinematics().forward(HOME_RAD)
+    driver.state = RobotState(
+        stamp_ns=5, position_m=position, quaternion_xyzw=quaternion, gripper_closedness=0.5
+    )
     for name in SINKS.names():
         sink = driver.make(name)
         assert isinstance(sink, CommandSink)
-        target = command(0.4)
+        target = ArmCommand.hold_at(driver.state)
         assert sink.send(target) is target
         sink.hold()
         sink.close()
@@ -194,8 +228,92 @@ def test_nothing_goes_out_in_a_dry_run(driver: Driver) -> None:
     assert [driver.xyz(i)[0] for i in range(len(driver.poses))] == [0.6]
 
 
+def test_what_would_be_sent_can_be_seen_in_a_dry_run(driver: Driver) -> None:
+    """Tool target, gripper and, for a sink of joints, the joints that would go out."""
+    poses: list[PoseStamped] = []
+    grips: list[float] = []
+    joints: list[JointState] = []
+    node = driver.node
+    node.create_subscription(PoseStamped, DRY_RUN_POSE, poses.append, qos.STATUS)
+    node.create_subscription(
+        Float64MultiArray, DRY_RUN_GRIPPER, lambda m: grips.extend(m.data), qos.STATUS
+    )
+    node.create_subscription(JointState, DRY_RUN_JOINTS, joints.append, qos.STATUS)
+    clock = RosClock(node)
+    sample = JointPositions(stamp_ns=clock.now_ns(), positions_rad=HOME_RAD)
+    sink = make_sink(
+        'null',
+        node,
+        replace(PROFILE, sink='joint_trajectory'),
+        clock,
+        lambda: None,
+        latest_joints=lambda: sample,
+        kinematics=panda_kinematics(),
+    )
+    wait_for(lambda: node.count_publishers(DRY_RUN_JOINTS), what='discovery', poll=driver.spin)
+    position, quaternion = panda_kinematics().forward(HOME_RAD)
+    target = ArmCommand(
+        stamp_ns=clock.now_ns(),
+        position_m=position + [0.01, 0.0, 0.0],
+        quaternion_xyzw=quaternion,
+        gripper_closedness=0.25,
+    )
+    sink.send(target)
+    wait_for(lambda: poses and grips and joints, what='the dry run', poll=driver.spin)
+    assert poses[0].header.frame_id == PROFILE.base_frame
+    assert poses[0].pose.position.x == pytest.approx(position[0] + 0.01, abs=1e-3)
+    assert grips == [0.25]
+    assert tuple(joints[0].name) == PROFILE.arm_joint_names
+    reached, _ = panda_kinematics().forward(np.array(joints[0].position))
+    assert np.allclose(reached, target.position_m, atol=1e-3)
+    assert driver.poses == []
+    with pytest.raises(UnreachablePoseError):  # as the real sink would
+        sink.send(replace(target, position_m=[2.0, 0.0, 0.3]))
+    sink.close()
+
+
+def test_missing_package_is_named_with_the_command_that_installs_it(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ('moveit_msgs', 'moveit_msgs.srv', 'control_msgs', 'control_msgs.action'):
+        monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    with pytest.raises(MissingPackageError, match='apt install ros-jazzy-moveit-msgs'):
+        driver.make('servo_pose', needs_servo=True)
+    profile = replace(PROFILE, gripper='franka_gripper')
+    with pytest.raises(MissingPackageError, match='apt install ros-jazzy-control-msgs') as caught:
+        make_sink('tool_pose', driver.node, profile, RosClock(driver.node), lambda: None)
+    assert caught.value.code == 505
+
+
+def test_servo_needs_no_package_where_somebody_else_switches_it(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, 'moveit_msgs', None)
+    monkeypatch.setitem(sys.modules, 'moveit_msgs.srv', None)
+    profile = replace(PROFILE, servo=ServoConfig(switch_command_type=False))
+    sink = make_sink('servo_pose', driver.node, profile, RosClock(driver.node), lambda: None)
+    sink.send(command(0.4))
+    driver.wait_for_poses(1)
+    sink.close()
+
+
+def test_control_rate_below_what_servo_takes_is_refused(driver: Driver) -> None:
+    use_driver_msgs()
+    clock = RosClock(driver.node)
+    with pytest.raises(InvalidParameterError, match='at least 20'):
+        make_sink('servo_pose', driver.node, PROFILE, clock, lambda: None, control_rate_hz=10.0)
+
+
+def test_sink_of_joints_needs_a_description(driver: Driver) -> None:
+    with pytest.raises(RobotDescriptionError, match='kinematics.description'):
+        make_sink('joint_state', driver.node, PROFILE, RosClock(driver.node), lambda: None)
+
+
 def test_unknown_sink_names_the_ones_there_are(driver: Driver) -> None:
-    with pytest.raises(UnknownNameError, match='Valid: null, tool_pose'):
+    with pytest.raises(
+        UnknownNameError, match='Valid: crisp, fzi, .*null, servo_pose.*, tool_pose'
+    ):
         driver.make('tool_poes')
 
 

@@ -80,12 +80,28 @@ def test_wrong_value_is_refused_with_what_is_valid(text: str, valid: str | None)
 
 
 def test_unknown_names_are_refused_with_the_valid_ones() -> None:
-    with pytest.raises(UnknownNameError, match="mean 'sim'.*planner, record, sim"):
+    with pytest.raises(UnknownNameError, match="mean 'sim'.*planner, real, record, sim"):
         profile('sims')
     with pytest.raises(UnknownNameError, match="mean 'seed'"):
         starts('sim', 'sed:=7')
     with pytest.raises(UnknownNameError, match='panda_sim'):
         starts('planner', 'robot:=panda_simm')
+
+
+def test_real_is_a_dry_run_of_a_named_robot() -> None:
+    dry = starts('real', 'robot:=franka_fr3_jtc')['wm_planner']
+    assert dry.parameters == {'robot': 'franka_fr3_jtc', 'dry_run': True}
+    earnest = starts('real', 'robot:=franka_fr3_jtc', 'execute:=true')['wm_planner']
+    recorder = starts('real', 'robot:=franka_fr3_jtc', 'record:=true')['recorder']
+    assert recorder.parameters == {'robot': 'franka_fr3_jtc'}, 'its topics are recorded'
+    assert earnest.parameters['dry_run'] is False
+    assert 'use_sim_time' not in earnest.parameters
+    with pytest.raises(InvalidParameterError, match='profile real needs robot:='):
+        starts('real')
+    with pytest.raises(UnknownNameError, match='franka_fr3_crisp'):
+        starts('real', 'robot:=franka')
+    with pytest.raises(InvalidParameterError, match='true or false'):
+        starts('real', 'robot:=franka_fr3_jtc', 'execute:=yes')
 
 
 @pytest.mark.parametrize('name', PROFILES)
@@ -94,7 +110,7 @@ def test_profile_is_complete(name: str) -> None:
     arguments = {argument.name for argument in chosen.arguments}
     for node in chosen.nodes:
         assert importlib.util.find_spec(node.module), node.module
-        assert set(node.from_arguments.values()) <= arguments
+        assert {*node.from_arguments.values(), *node.from_negated.values()} <= arguments
         assert not node.only_if or node.only_if in arguments
         values = yaml.safe_load(share_file(node.parameter_file).read_text())
         assert list(values['/**']) == [node.name], f'{node.parameter_file} is for another node'

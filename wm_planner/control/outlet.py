@@ -103,7 +103,7 @@ class Outlet:
         if due is not None:
             verdict = self._safety.apply(due.restamped(now_ns), state, now_ns)
             if verdict.command is not None:
-                sent = self._put(verdict.command, None)
+                sent = self._put(verdict.command, state, None)
                 self._has_followed = False
                 self._hold_target = self._setpoint
                 return sent
@@ -120,11 +120,14 @@ class Outlet:
         if verdict.command is None:
             self.release(state)
             return Sent(refusal=refusal or verdict.error)
-        return self._put(verdict.command, refusal)
+        return self._put(verdict.command, state, refusal)
 
-    def _put(self, command: ArmCommand, refusal: SafetyError | None) -> Sent:
+    def _put(self, command: ArmCommand, state: RobotState, refusal: SafetyError | None) -> Sent:
         try:
             self._setpoint = self._sink.send(command)
+        except SafetyError as error:  # the sink cannot go there: out of reach, joint limits
+            self.release(state)
+            return Sent(refusal=refusal or error)
         except Exception as error:  # whatever a driver raises stops the arm, not the node
             _logger.exception('the sink raised')
             fault = (

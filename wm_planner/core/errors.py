@@ -272,6 +272,18 @@ class FaultLatchedError(SafetyError):
     code = 407
 
 
+class JointLimitError(SafetyError):
+    """A joint target is outside its limits, or further from the joint than one step."""
+
+    code = 408
+
+
+class UnreachablePoseError(SafetyError):
+    """No joint angles bring the tool to a pose, or only some near a singularity."""
+
+    code = 409
+
+
 class SecondPublisherError(SafetyError):
     """Somebody else sends commands to the arm on the topics of this node."""
 
@@ -339,6 +351,18 @@ class TransportStalledError(DriverError):
     """A node stands still: the middleware does not take what it wants to send."""
 
     code = 504
+
+
+class MissingPackageError(DriverError):
+    """A package that a driver's messages need is not installed; the message names it."""
+
+    code = 505
+
+
+class RobotDescriptionError(DriverError):
+    """The robot description is missing, unreadable or contradicts the robot profile."""
+
+    code = 506
 
 
 def all_error_classes() -> dict[int, type[WmPlannerError]]:

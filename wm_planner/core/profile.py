@@ -14,6 +14,14 @@ import yaml
 from wm_planner.core.config import REQUIRED, from_mapping, parameter, validate
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.geometry import Array
+from wm_planner.core.robot_parts import (
+    GripperConfig,
+    JointLimitsConfig,
+    KinematicsConfig,
+    ServoConfig,
+)
+
+STATE_SOURCES = ('topic', 'tf', 'joints')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +32,29 @@ class Topics:
     wrist_image: str = parameter('', 'frames of a wrist camera, for policies that want one')
     joint_states: str = parameter('/joint_states', 'sensor_msgs/JointState of arm and fingers')
     tool_pose: str = parameter('/tool_pose', 'geometry_msgs/PoseStamped of the tool in base_frame')
-    target_pose: str = parameter('/target_pose', 'geometry_msgs/PoseStamped absolute tool target')
-    gripper_target: str = parameter(
-        '/gripper_target', 'std_msgs/Float64MultiArray with one value: closedness in [0, 1]'
+    target_pose: str = parameter(
+        '/target_pose', 'tool targets: geometry_msgs/PoseStamped, absolute (servo_twist: twists)'
     )
+    gripper_target: str = parameter(
+        '/gripper_target',
+        'gripper commands: a std_msgs/Float64MultiArray topic, or the name of an action, by '
+        "the profile's gripper",
+    )
+    gripper_joint_states: str = parameter(
+        '', 'sensor_msgs/JointState of the fingers where apart from joint_states; empty = there'
+    )
+    target_joints: str = parameter('/target_joints', 'targets of the sinks that command joints')
+    servo: str = parameter('/servo_node', 'node of MoveIt Servo; its topics are below this name')
+    robot_description: str = parameter(
+        '/robot_description', 'std_msgs/String (latched) with the URDF, where it is needed'
+    )
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """Return the topics that belong into a bag of this robot; an empty name is no topic."""
+        seen = (self.image, self.wrist_image, self.joint_states, self.gripper_joint_states)
+        told = (self.target_pose, self.target_joints, self.gripper_target)
+        return (*seen, self.tool_pose, *told, self.robot_description)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +134,20 @@ class RobotProfile:
         (), 'finger joints; their positions add up to the opening [m]'
     )
     sink: str = parameter('tool_pose', 'how commands leave: a name of the sink registry')
+    gripper: str = parameter(
+        'closedness', 'how gripper commands leave: a name of the gripper registry'
+    )
+    state_source: str = parameter(
+        'topic',
+        'where the tool pose comes from: topics.tool_pose, tf, or joints by forward kinematics',
+        choices=STATE_SOURCES,
+    )
     topics: Topics = field(default_factory=Topics)
     stops: StopInputs = field(default_factory=StopInputs)
+    kinematics: KinematicsConfig = field(default_factory=KinematicsConfig)
+    joint_limits: JointLimitsConfig = field(default_factory=JointLimitsConfig)
+    gripper_settings: GripperConfig = field(default_factory=GripperConfig)
+    servo: ServoConfig = field(default_factory=ServoConfig)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -118,6 +157,21 @@ class RobotProfile:
                 f'workspace {self.workspace_low_m} .. {self.workspace_high_m} of profile '
                 f'{self.name!r}; valid: three numbers each, low < high on every axis.'
             )
+
+        joints = self.joint_limits
+        for name in ('low_rad', 'high_rad', 'max_speed_rad_s'):
+            values = getattr(joints, name)
+            if values and len(values) != len(self.arm_joint_names):
+                raise InvalidParameterError(
+                    f'joint_limits.{name} of profile {self.name!r} has {len(values)} values; '
+                    f'valid: one for each of the {len(self.arm_joint_names)} arm_joint_names.'
+                )
+
+    @property
+    def gripper_joint_range(self) -> tuple[float, float]:
+        """Return what the finger joints add up to, open and closed [m or rad]."""
+        found = self.gripper_settings.joint_range
+        return (found[0], found[1]) if found else (self.gripper_max_width_m, 0.0)
 
     @property
     def workspace(self) -> tuple[Array, Array]:

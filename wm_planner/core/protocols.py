@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from wm_planner.core.geometry import Array
 from wm_planner.core.types import (
     ActionSpec,
     ArmCommand,
@@ -224,6 +225,36 @@ class CommandSink(Protocol):
 
     def close(self) -> None:
         """Release the driver, holding first. Safe to call twice."""
+
+
+@runtime_checkable
+class Kinematics(Protocol):
+    """From joints to the tool and back, in ``base_frame``; joints [J] in the profile's order.
+
+    One thread at a time.
+    """
+
+    @property
+    def low_rad(self) -> Array:
+        """Return the lower limits [J], margin included: no solution lies below."""
+
+    @property
+    def high_rad(self) -> Array:
+        """Return the upper limits [J], margin included."""
+
+    @property
+    def max_speed_rad_s(self) -> Array:
+        """Return the speed limits [J]."""
+
+    def forward(self, joints_rad: Array) -> tuple[Array, Array]:
+        """Return position [3] (m) and quaternion xyzw [4] of the tool."""
+
+    def inverse(self, position_m: Array, quaternion_xyzw: Array, seed_rad: Array) -> Array:
+        """Return joints [J] near ``seed_rad`` that bring the tool to a pose.
+
+        Raises UnreachablePoseError where there are none or only some near a singularity, and
+        JointLimitError where those found are another posture than the seed's.
+        """
 
 
 @runtime_checkable

@@ -117,6 +117,18 @@ class RobotState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JointPositions:
+    """The measured joints of the arm, ``positions_rad`` [J] in the order of the robot profile."""
+
+    stamp_ns: int
+    positions_rad: Array
+
+    def __post_init__(self) -> None:
+        values = _frozen_vector('positions_rad', self.positions_rad, len(self.positions_rad))
+        object.__setattr__(self, 'positions_rad', values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ArmCommand:
     """An absolute target for the tool and the gripper, in ``base_frame``.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from geometry_msgs.msg import Pose, PoseStamped
+from geometry_msgs.msg import Pose, PoseStamped, TransformStamped
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import Image as ImageMessage
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     'IMAGE_ENCODINGS',
+    'arm_joints_from_message',
     'check_frame',
     'closedness_from_joints',
     'closedness_from_message',
@@ -64,6 +65,7 @@ __all__ = [
     'stamp_from_ns',
     'stamp_to_ns',
     'state_from_message',
+    'state_from_transform',
     'state_to_message',
     'status_to_message',
 ]
@@ -90,6 +92,24 @@ def state_from_message(
     )
 
 
+def state_from_transform(
+    message: TransformStamped, gripper_closedness: float, profile: RobotProfile
+) -> RobotState:
+    """Return the state of a transform from base_frame to tool_frame, as tf has it.
+
+    Raises FrameMismatchError and InvalidStateError as ``state_from_message`` does.
+    """
+    check_frame(message.header.frame_id, profile.base_frame, 'the transform of the tool')
+    check_frame(message.child_frame_id, profile.tool_frame, 'the transform of the tool')
+    move, turn = message.transform.translation, message.transform.rotation
+    return RobotState(
+        stamp_ns=stamp_to_ns(message.header.stamp),
+        position_m=[move.x, move.y, move.z],
+        quaternion_xyzw=[turn.x, turn.y, turn.z, turn.w],
+        gripper_closedness=gripper_closedness,
+    )
+
+
 def state_to_message(state: RobotState, base_frame: str) -> PoseStamped:
     """Return the tool pose of ``state``; the gripper travels in the joints."""
     return _pose_stamped(state.stamp_ns, base_frame, state.position_m, state.quaternion_xyzw)
@@ -98,18 +118,52 @@ def state_to_message(state: RobotState, base_frame: str) -> PoseStamped:
 def closedness_from_joints(message: JointState, profile: RobotProfile) -> float:
     """Return the gripper closedness in [0, 1] that the finger joints show, 0 = open.
 
-    The opening is the sum of the finger positions [m], against ``gripper_max_width_m``. A profile
-    without ``gripper_joint_names`` has no gripper: 0. Every joint the profile names must be there
-    and finite, the arm's too: a state that lacks one is not this robot's. Raises InvalidStateError.
+    The sum of the finger positions, against ``gripper_joint_range`` (the opening [m] by default). A
+    profile without ``gripper_joint_names`` has no gripper: 0. Every joint the profile names must be
+    there and finite, the arm's too unless the fingers have a topic of their own: a state that lacks
+    one is not this robot's. Raises InvalidStateError.
     """
-    topic = profile.topics.joint_states
+    topics = profile.topics
+    is_apart = bool(topics.gripper_joint_states)
+    topic = topics.gripper_joint_states or topics.joint_states
+    fingers = profile.gripper_joint_names
+    wanted = fingers if is_apart else profile.arm_joint_names + fingers
+    positions = _positions(message, wanted, topic, profile)
+    if not fingers:
+        return 0.0
+    total = sum(positions[-len(fingers) :])
+    opened, closed = profile.gripper_joint_range
+    closedness = (total - opened) / (closed - opened)
+    if not -0.1 <= closedness <= 1.1:
+        raise InvalidStateError(
+            f'{topic} shows a gripper opening of {total:.4g} m; valid: 0 to '
+            f'{profile.gripper_max_width_m:g} m (gripper_max_width_m of profile {profile.name!r}).'
+            if closed == 0.0
+            else f'{topic} shows a sum of finger joints of {total:.4g}; valid: {opened:g} (open) '
+            f'to {closed:g} (closed), gripper_settings.joint_range of profile {profile.name!r}.'
+        )
+    return min(max(closedness, 0.0), 1.0)
+
+
+def arm_joints_from_message(message: JointState, profile: RobotProfile) -> Array:
+    """Return the arm's joints [J] (rad) in the profile's order, whatever order they come in.
+
+    Raises InvalidStateError where one is missing or not finite.
+    """
+    names = profile.arm_joint_names
+    return np.array(_positions(message, names, profile.topics.joint_states, profile))
+
+
+def _positions(
+    message: JointState, wanted: tuple[str, ...], topic: str, profile: RobotProfile
+) -> list[float]:
+    """Return the positions of the joints ``wanted``; raises InvalidStateError."""
     if len(message.name) != len(message.position):
         raise InvalidStateError(
             f'{topic} has {len(message.name)} names and {len(message.position)} positions; '
             'valid: one position for each name.'
         )
     positions = dict(zip(message.name, message.position, strict=True))
-    wanted = profile.arm_joint_names + profile.gripper_joint_names
     missing = [name for name in wanted if name not in positions]
     if missing:
         raise InvalidStateError(
@@ -121,25 +175,7 @@ def closedness_from_joints(message: JointState, profile: RobotProfile) -> float:
         raise InvalidStateError(
             f'{topic} has non-finite positions of {", ".join(broken)}; valid: finite numbers.'
         )
-    if not profile.gripper_joint_names:
-        return 0.0
-    width = sum(float(positions[name]) for name in profile.gripper_joint_names)
-    closedness = 1.0 - width / profile.gripper_max_width_m
-    if not -0.1 <= closedness <= 1.1:
-        raise InvalidStateError(
-            f'{topic} shows a gripper opening of {width:.4g} m; valid: 0 to '
-            f'{profile.gripper_max_width_m:g} m (gripper_max_width_m of profile {profile.name!r}).'
-        )
-    return min(max(closedness, 0.0), 1.0)
-
-
-def arm_joints_from_message(message: JointState, profile: RobotProfile) -> Array:
-    """Return the arm's joints [J] in the profile's order, [rad]; empty where it names none.
-
-    For a message that ``closedness_from_joints`` has checked.
-    """
-    positions = dict(zip(message.name, message.position, strict=True))
-    return np.array([positions[name] for name in profile.arm_joint_names], np.float64)
+    return [float(positions[name]) for name in wanted]
 
 
 def joints_to_message(

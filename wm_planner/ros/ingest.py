@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from geometry_msgs.msg import PoseStamped
-import numpy as np
 from sensor_msgs.msg import CompressedImage, JointState
 from sensor_msgs.msg import Image as ImageMessage
 
@@ -15,13 +14,16 @@ from wm_planner.control.plausibility import FrameWatch, PlausibilityConfig, Stat
 from wm_planner.core.errors import (
     DataError,
     FutureStampError,
+    ImplausibleJointsError,
     InvalidStateError,
     NoDataError,
     StaleDataError,
+    StateJumpError,
+    WmPlannerError,
 )
 from wm_planner.core.profile import RobotProfile
-from wm_planner.core.protocols import Clock
-from wm_planner.core.types import Image
+from wm_planner.core.protocols import Clock, Kinematics
+from wm_planner.core.types import Image, JointPositions, RobotState
 from wm_planner.ros.conversions import (
     arm_joints_from_message,
     check_frame,
@@ -29,8 +31,23 @@ from wm_planner.ros.conversions import (
     image_from_compressed,
     image_from_message,
     state_from_message,
+    state_from_transform,
 )
+from wm_planner.ros.robot_description import ToolTransform
 from wm_planner.ros.stamps import stamp_to_ns
+
+
+def inputs_of(profile: RobotProfile) -> tuple[str, ...]:
+    """Return which of ``topics`` a planner of this profile subscribes to."""
+    inputs = ['image', 'joint_states']
+    if profile.state_source == 'topic':
+        inputs.append('tool_pose')
+    if profile.topics.gripper_joint_states not in ('', profile.topics.joint_states):
+        inputs.append('gripper_joint_states')
+    return tuple(inputs)
+
+
+_UNBELIEVABLE = (InvalidStateError, StateJumpError, ImplausibleJointsError)
 
 
 class Ingest:
@@ -38,10 +55,13 @@ class Ingest:
 
     Each raises a WmPlannerError for a message that cannot be used; then nothing reaches the buffer,
     and what is there grows old. Where a message says that the stream cannot be believed at all (a
-    NaN, a jump, degrees, a frozen picture) the buffer is told, so that the arm holds at once. The
-    gripper comes with the joints, the pose with its own topic: a robot state is made at each pose
-    with the newest joints, and none is made while joints are missing, wrong or older than robot
-    states may be. ``speed_guard`` hears how fast the tool moves. Thread: the executor's.
+    NaN, a jump, degrees, a frozen picture) the buffer is told, so that the arm holds at once.
+
+    The gripper comes with the joints, or on a topic of its own. The pose comes by the profile's
+    ``state_source``: on its own topic, from tf or from the joints by ``kinematics``; the latter two
+    are looked at when joints arrive. A robot state is made at each pose with the newest gripper,
+    and none is made while that is missing, wrong or older than robot states may be. ``speed_guard``
+    hears how fast the tool moves. Thread: the executor's.
     """
 
     def __init__(
@@ -51,18 +71,23 @@ class Ingest:
         clock: Clock,
         config: FrameBufferConfig,
         *,
-        plausibility: PlausibilityConfig,
-        speed_guard: SpeedGuard,
+        kinematics: Kinematics | None = None,
+        transform: ToolTransform | None = None,
+        plausibility: PlausibilityConfig | None = None,
+        speed_guard: SpeedGuard | None = None,
     ) -> None:
         self._buffer = buffer
         self._profile = profile
         self._clock = clock
         self._config = config
+        self._kinematics = kinematics
+        self._transform = transform
+        self._gripper: tuple[int, float] | None = None  # stamp [ns], closedness
+        self._joints: JointPositions | None = None
         self._speed_guard = speed_guard
-        self._joints: tuple[int, float] | None = None  # stamp [ns], closedness
-        self._frames = FrameWatch(plausibility, buffer.state_near)
+        self._frames = FrameWatch(plausibility or PlausibilityConfig(), buffer.state_near)
         self._states = StateWatch(
-            plausibility,
+            plausibility or PlausibilityConfig(),
             max_speed_m_s=profile.max_speed_m_s,
             max_rotation_speed_rad_s=profile.max_rotation_speed_rad_s,
         )
@@ -70,10 +95,14 @@ class Ingest:
 
     def forget(self) -> None:
         """Forget everything that arrived: the node is no longer active."""
-        self._joints = None
+        self._gripper = self._joints = None
         self._frames.reset()
         self._states.reset()
-        self._speed_guard.heard(0.0, 0.0)
+        self._tell_speed()
+
+    def latest_joints(self) -> JointPositions | None:
+        """Return the newest joints of the arm, None before the first."""
+        return self._joints
 
     def on_image(self, message: ImageMessage) -> None:
         """Take a camera frame."""
@@ -93,91 +122,111 @@ class Ingest:
         )
 
     def on_joint_states(self, message: JointState) -> None:
-        """Take the joints; the gripper is read from them."""
+        """Take the joints of the arm, and the gripper's unless they have their own topic."""
+        profile, topics = self._profile, self._profile.topics
+        is_shared = topics.gripper_joint_states == topics.joint_states
+        if is_shared and set(profile.gripper_joint_names) <= set(message.name):
+            self.on_gripper_joint_states(message)
+            if not set(profile.arm_joint_names) <= set(message.name):
+                return  # two broadcasters on one topic: the other's turn
+        fingers = () if topics.gripper_joint_states else profile.gripper_joint_names
+        gripper = None
         try:
-            closedness = closedness_from_joints(message, self._profile)
-        except InvalidStateError as error:
-            if self._is_whole(message):  # not that of another part of the robot on the same topic
-                self._joints = None
-                self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
-            raise
-        now_ns = self._now_ns()
-        stamp_ns = stamp_to_ns(message.header.stamp) or now_ns  # some drivers leave it empty
-        ahead_s = (stamp_ns - now_ns) * 1e-9
-        if ahead_s > self._config.max_future_s:
-            raise FutureStampError(
-                f'{self._profile.topics.joint_states} is stamped {ahead_s:.3f} s ahead of the '
-                f'clock; valid: at most {self._config.max_future_s:g} s.'
+            if not topics.gripper_joint_states:
+                gripper = closedness_from_joints(message, profile)
+            joints = arm_joints_from_message(message, profile)
+            stamp_ns = self._stamp_ns(message, topics.joint_states)
+            self._follow_clock()
+            is_new_place = self._states.look_at_joints(
+                stamp_ns, profile.arm_joint_names, joints, topics.joint_states
             )
-        self._follow_clock()
-        try:
-            if self._look_at_arm(message, stamp_ns):
-                self._forget_places()
-        except DataError as error:
-            self._joints = None
-            self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
+        except _UNBELIEVABLE as error:
+            if {*profile.arm_joint_names, *fingers} <= set(message.name):
+                self._doubt(error)  # not joints of another part of the robot on the same topic
             raise
-        self._joints = (stamp_ns, closedness)
+        if is_new_place:
+            self._forget_places()
+        if gripper is not None:
+            self._gripper = (stamp_ns, gripper)
+        self._joints = JointPositions(stamp_ns=stamp_ns, positions_rad=joints)
         self._buffer.push_joints(
-            stamp_ns,
-            arm_joints_from_message(message, self._profile),
-            now_ns=now_ns,
-            monotonic_ns=self._clock.monotonic_ns(),
+            stamp_ns, joints, now_ns=self._now_ns(), monotonic_ns=self._clock.monotonic_ns()
         )
+        self._make_state(stamp_ns)
+
+    def on_gripper_joint_states(self, message: JointState) -> None:
+        """Take the joints of the fingers where they come apart from the arm's."""
+        closedness = closedness_from_joints(message, self._profile)
+        topic = self._profile.topics.gripper_joint_states
+        self._gripper = (self._stamp_ns(message, topic), closedness)
 
     def on_tool_pose(self, message: PoseStamped) -> None:
-        """Take the tool pose and make a robot state of it and the newest joints."""
-        topics = self._profile.topics
-        if self._joints is None:
-            raise NoDataError(
-                f'no joint state has arrived on {topics.joint_states}; valid: arm driver or '
-                'simulator publishing there.'
-            )
-        joints_ns, closedness = self._joints
+        """Take the tool pose and make a robot state of it and the newest gripper."""
+        closedness = self._closedness()
         try:
             state = state_from_message(message, closedness, self._profile)
         except InvalidStateError as error:
-            self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
+            self._doubt(error)
             raise
-        now_ns = self._now_ns()
-        age_s = abs(now_ns - joints_ns) * 1e-9  # from before a clock jump it may be far ahead
+        self._push_state(state)
+
+    def _make_state(self, stamp_ns: int) -> None:
+        """Make a robot state where the pose does not have a topic of its own."""
+        if self._transform is not None:
+            found = self._transform.newest()
+            self._push_state(state_from_transform(found, self._closedness(), self._profile))
+        elif self._profile.state_source == 'joints':
+            assert self._kinematics is not None and self._joints is not None
+            position, quaternion = self._kinematics.forward(self._joints.positions_rad)
+            self._push_state(
+                RobotState(
+                    stamp_ns=stamp_ns,
+                    position_m=position,
+                    quaternion_xyzw=quaternion,
+                    gripper_closedness=self._closedness(),
+                )
+            )
+
+    def _closedness(self) -> float:
+        """Return the newest closedness; raises NoDataError or StaleDataError."""
+        topics = self._profile.topics
+        topic = topics.gripper_joint_states or topics.joint_states
+        if self._gripper is None:
+            raise NoDataError(
+                f'no joint state has arrived on {topic}; valid: arm driver or simulator '
+                'publishing there.'
+            )
+        stamp_ns, closedness = self._gripper
+        age_s = abs(self._now_ns() - stamp_ns) * 1e-9  # from before a clock jump: far ahead
         if age_s > self._config.max_state_age_s:
             raise StaleDataError(
-                f'the newest usable joint state on {topics.joint_states} is {age_s:.2f} s old; '
+                f'the newest usable joint state on {topic} is {age_s:.2f} s old; '
                 f'valid: at most {self._config.max_state_age_s:g} s.'
             )
+        return closedness
+
+    def _push_state(self, state: RobotState) -> None:
         self._follow_clock()
         try:
             is_new_place = self._states.look(state)
-        except DataError as error:
-            self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
+        except _UNBELIEVABLE as error:
+            self._doubt(error)
             raise
         finally:
-            self._speed_guard.heard(*self._states.speeds())
+            self._tell_speed()
         if is_new_place:
             self._forget_places()
-        self._buffer.push_state(state, now_ns=now_ns, monotonic_ns=self._clock.monotonic_ns())
+        self._buffer.push_state(
+            state, now_ns=self._now_ns(), monotonic_ns=self._clock.monotonic_ns()
+        )
 
-    def _is_whole(self, message: JointState) -> bool:
-        wanted = self._profile.arm_joint_names + self._profile.gripper_joint_names
-        return set(wanted) <= set(message.name)
+    def _doubt(self, error: WmPlannerError) -> None:
+        self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
 
     def _forget_places(self) -> None:
         """Forget where the arm was, and with it what the frames so far were of."""
         self._buffer.forget_states()
         self._frames.reset()
-
-    def _look_at_arm(self, message: JointState, stamp_ns: int) -> bool:
-        names = self._profile.arm_joint_names
-        if not names:
-            return False
-        positions = dict(zip(message.name, message.position, strict=True))
-        return self._states.look_at_joints(
-            stamp_ns,
-            names,
-            np.array([positions[name] for name in names], np.float64),
-            self._profile.topics.joint_states,
-        )
 
     def _follow_clock(self) -> None:
         """Forget what was seen before the clock jumped."""
@@ -185,6 +234,22 @@ class Ingest:
             self._epoch = self._buffer.epoch
             self._frames.reset()
             self._states.reset()
+
+    def _tell_speed(self) -> None:
+        if self._speed_guard is not None:
+            self._speed_guard.heard(*self._states.speeds())
+
+    def _stamp_ns(self, message: JointState, topic: str) -> int:
+        """Return the stamp of joints, now where it is empty; raises FutureStampError."""
+        now_ns = self._now_ns()
+        stamp_ns = stamp_to_ns(message.header.stamp) or now_ns  # some drivers leave it empty
+        ahead_s = (stamp_ns - now_ns) * 1e-9
+        if ahead_s > self._config.max_future_s:
+            raise FutureStampError(
+                f'{topic} is stamped {ahead_s:.3f} s ahead of the clock; valid: at most '
+                f'{self._config.max_future_s:g} s.'
+            )
+        return stamp_ns
 
     def _push_image(self, message: ImageMessage | CompressedImage, image: Image) -> None:
         if self._profile.camera_frame:

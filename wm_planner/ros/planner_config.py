@@ -64,7 +64,9 @@ class PlannerNodeConfig:
     )
     enable_at_start: bool = parameter(False, 'allow motion without a call of ~/enable')
     autostart: bool = parameter(True, 'configure and activate without being told', read_only=True)
-    dry_run: bool = parameter(False, 'send nothing to the arm; log what would be sent')
+    dry_run: bool = parameter(
+        False, 'send nothing to the arm; what would be sent is on ~/dry_run/...'
+    )
     goals_dir: str = parameter('goals', 'folder that ~/capture_goal writes to')
     load_timeout_s: float = parameter(
         600.0, 'how long loading the model may take [s]', low=1.0, high=7200.0

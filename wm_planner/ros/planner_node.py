@@ -34,16 +34,17 @@ from wm_planner.ros.conversions import plan_to_message, status_to_message
 from wm_planner.ros.diagnostics import DIAGNOSTICS_TOPIC, diagnostics_message
 from wm_planner.ros.goal_desk import GoalDesk
 from wm_planner.ros.goal_services import GoalServices
+from wm_planner.ros.ingest import inputs_of
 from wm_planner.ros.parameters import NodeParameters
 from wm_planner.ros.planner_config import PlannerNodeConfig, PlannerParameters, load_planner
 from wm_planner.ros.planner_monitor import PlannerMonitor
 from wm_planner.ros.planner_stack import PlannerLoader, PlannerStack, build_stack
 from wm_planner.ros.reach_goal_action import ReachGoalServer
+from wm_planner.ros.robot_description import DescriptionListener
 from wm_planner.ros.spinning import CallbackGuard, run_node
 from wm_planner.ros.stamps import stamp_from_ns
 from wm_planner_msgs.msg import PlanDiagnostics, PlannerStatus
 
-INPUTS = ('image', 'joint_states', 'tool_pose')
 _DIAGNOSTICS_PERIOD_S = 1.0
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -67,13 +68,14 @@ class PlannerNode(LifecycleNode):
         self._declared = NodeParameters(self)
         self._planner_parameters = PlannerParameters(self._declared)
         config = self._planner_parameters.node_config()
+        profile = self._planner_parameters.profile()
         self.clock = RosClock(self)
         self._loader: PlannerLoader | None = None
         self._stack: PlannerStack | None = None
         self._fault: WmPlannerError | None = None
         self._is_active = False
         self._streams: list[Any] = []
-        self._monitor = PlannerMonitor(INPUTS, config.control_rate_hz)
+        self._monitor = PlannerMonitor(inputs_of(profile), config.control_rate_hz)
         self._guard = CallbackGuard(self.get_logger().error, self._monitor.callback_done)
         self._desk = GoalDesk(self, self.clock)
         self._goal_services = GoalServices(
@@ -83,6 +85,7 @@ class PlannerNode(LifecycleNode):
             lambda: self._planner_parameters.node_config().goals_dir,
         )
         self._reach = ReachGoalServer(self, self._desk)
+        self._description = DescriptionListener(self, profile, self._guard)
         self._status = self.create_publisher(PlannerStatus, '~/status', qos.STATUS)
         self._plans = self.create_publisher(PlanDiagnostics, '~/plan_diagnostics', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, DIAGNOSTICS_TOPIC, qos.STATUS)
@@ -112,7 +115,13 @@ class PlannerNode(LifecycleNode):
             loader = self._loader or self._begin_loading()
             info = loader.info()
             self._stack = build_stack(
-                self, self._planner_parameters, self.clock, loader.worker, info, self._guard
+                self,
+                self._planner_parameters,
+                self.clock,
+                loader.worker,
+                info,
+                self._guard,
+                self._description.description,
             )
         except Exception as error:
             self._set_fault(error)
@@ -186,7 +195,8 @@ class PlannerNode(LifecycleNode):
     def _tick(self) -> None:
         monotonic_ns = self.clock.monotonic_ns()
         self._monitor.tick_begins(monotonic_ns)
-        if self._loader is not None and self._stack is None and self._loader.is_done:
+        is_loaded = self._loader is not None and self._loader.is_done
+        if is_loaded and self._stack is None and self._description.is_ready:
             self._start()
         stack = self._stack
         if stack is None or not self._is_active:
@@ -221,7 +231,9 @@ class PlannerNode(LifecycleNode):
         if self._fault is not None:
             message.error_code, message.message = int(self._fault.code), self._fault.message
         elif self._loader is not None and self._stack is None:
-            message.message = f'loading {self._chosen()}'
+            waits = self._loader.is_done and not self._description.is_ready
+            awaited = f'waiting for {self._description.waits_for}'
+            message.message = awaited if waits else f'loading {self._chosen()}'
         self._status.publish(message)
 
     def _report(self) -> None:
@@ -254,14 +266,21 @@ class PlannerNode(LifecycleNode):
         is_compressed = topics.image.endswith('/compressed')
         image_type = CompressedImage if is_compressed else ImageMessage
         on_image = ingest.on_compressed_image if is_compressed else ingest.on_image
-        for name, kind, topic, callback, profile in (
-            ('image', image_type, topics.image, on_image, qos.IMAGE),
-            ('joint_states', JointState, topics.joint_states, ingest.on_joint_states, qos.STATE),
-            ('tool_pose', PoseStamped, topics.tool_pose, ingest.on_tool_pose, qos.STATE),
-            ('wrist_image', ImageMessage, topics.wrist_image, ingest.on_wrist_image, qos.IMAGE),
-        ):
-            if name == 'wrist_image' and not stack.info.wants_wrist_image:
-                continue
+        streams: dict[str, tuple[Any, str, Callable[[Any], None], Any]] = {
+            'image': (image_type, topics.image, on_image, qos.IMAGE),
+            'joint_states': (JointState, topics.joint_states, ingest.on_joint_states, qos.STATE),
+            'tool_pose': (PoseStamped, topics.tool_pose, ingest.on_tool_pose, qos.STATE),
+            'gripper_joint_states': (
+                JointState,
+                topics.gripper_joint_states,
+                ingest.on_gripper_joint_states,
+                qos.STATE,
+            ),
+            'wrist_image': (ImageMessage, topics.wrist_image, ingest.on_wrist_image, qos.IMAGE),
+        }
+        wrist = ('wrist_image',) if stack.info.wants_wrist_image else ()
+        for name in (*inputs_of(stack.profile), *wrist):
+            kind, topic, callback, profile = streams[name]
             self._monitor.watch(name)
             guarded = self._guard.wrap(name, callback)
             self._streams.append(self.create_subscription(kind, topic, guarded, profile))

@@ -19,9 +19,11 @@ from wm_planner.control.worker import PlannerInfo, PlanningWorker
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock, CommandSink, Planner
+from wm_planner.kinematics.description import RobotDescription
 from wm_planner.ros.ingest import Ingest
 from wm_planner.ros.planner_config import PlannerParameters
-from wm_planner.ros.sinks import make_sink
+from wm_planner.ros.robot_description import ToolTransform, build_kinematics
+from wm_planner.ros.sinks import NULL_SINK, commands_joints, make_sink
 from wm_planner.ros.spinning import CallbackGuard
 from wm_planner.ros.stop_inputs import StopListener
 
@@ -68,6 +70,7 @@ class PlannerStack:
     controller: Controller
     sink: CommandSink
     stops: StopListener
+    transform: ToolTransform | None = None
 
     def forget_data(self) -> None:
         """Forget what has arrived: the node is no longer active."""
@@ -84,6 +87,8 @@ class PlannerStack:
         is_stopped = self.worker.stop(timeout_s)
         self.controller.shutdown()
         self.sink.close()
+        if self.transform is not None:
+            self.transform.close()
         return is_stopped
 
 
@@ -94,8 +99,13 @@ def build_stack(
     worker: PlanningWorker,
     info: PlannerInfo,
     callbacks: CallbackGuard,
+    description: RobotDescription | None = None,
 ) -> PlannerStack:
-    """Put the parts together around a loaded planner."""
+    """Put the parts together around a loaded planner.
+
+    ``description`` is what came on the topic, where the profile needs one and names no file. Raises
+    what the profile's sink, gripper or state source lack (see ``make_sink``).
+    """
     config, profile = parameters.node_config(), parameters.profile()
     buffer_config = parameters.buffer_config(info.action_spec.step_duration_s)
     if info.wants_wrist_image and not profile.topics.wrist_image:
@@ -110,11 +120,31 @@ def build_stack(
     )
     safety = SafetyFilter(profile, config.safety)
     executor = PlanExecutor(config.executor, safety=safety)
-    sink_name = 'null' if config.dry_run else profile.sink
-    before = list(node.publishers)
-    sink = make_sink(sink_name, node, profile, clock, buffer.latest_state)
-    commands = [publisher.topic_name for publisher in node.publishers if publisher not in before]
+    kinematics = build_kinematics(profile, description)
+    transform = ToolTransform(node, profile) if profile.state_source == 'tf' else None
     stops = StopListener(node, profile, clock, config.safety, callbacks)
+    ingest = Ingest(
+        buffer,
+        profile,
+        clock,
+        buffer_config,
+        kinematics=kinematics,
+        transform=transform,
+        plausibility=config.plausibility,
+        speed_guard=stops.speed,
+    )
+    before = list(node.publishers)
+    sink = make_sink(
+        NULL_SINK if config.dry_run else profile.sink,
+        node,
+        profile,
+        clock,
+        buffer.latest_state,
+        latest_joints=ingest.latest_joints,
+        kinematics=kinematics if commands_joints(profile) else None,
+        control_rate_hz=config.control_rate_hz,
+    )
+    commands = [publisher.topic_name for publisher in node.publishers if publisher not in before]
     controller = Controller(
         config.controller,
         buffer=buffer,
@@ -124,14 +154,6 @@ def build_stack(
         sink=sink,
         goal_tolerance=info.goal_tolerance,
         guards=stops.guards,
-    )
-    ingest = Ingest(
-        buffer,
-        profile,
-        clock,
-        buffer_config,
-        plausibility=config.plausibility,
-        speed_guard=stops.speed,
     )
     stops.listen(controller, commands)
     return PlannerStack(
@@ -143,4 +165,5 @@ def build_stack(
         controller=controller,
         sink=sink,
         stops=stops,
+        transform=transform,
     )

@@ -23,6 +23,8 @@ from rclpy.node import Node
 
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import RecorderError, WmPlannerError
+from wm_planner.core.paths import robot_profile_file
+from wm_planner.core.profile import RobotProfile
 from wm_planner.ros import qos
 from wm_planner.ros.bag import BagConfig, BagWriter
 from wm_planner.ros.bag_thread import BagStatus, BagThread
@@ -45,6 +47,9 @@ DEFAULT_TOPICS = (
     'wm_planner/status',
     'wm_planner/plan_diagnostics',
     'wm_planner/goal_image',
+    'wm_planner/dry_run/target_pose',
+    'wm_planner/dry_run/gripper_target',
+    'wm_planner/dry_run/target_joints',
     DIAGNOSTICS_TOPIC,
 )
 
@@ -61,6 +66,9 @@ class RecorderConfig:
     )
     topics: tuple[str, ...] = parameter(
         DEFAULT_TOPICS, 'topics to record, also those that appear later', read_only=True
+    )
+    robot: str = parameter(
+        '', 'robot profile whose topics are recorded as well; empty = none', read_only=True
     )
     discovery_period_s: float = parameter(
         0.25,
@@ -163,7 +171,7 @@ class RecorderNode(Node):
         self._thread = BagThread(writer, self.config.max_queue_mib << 20)
         self._topics = BagTopics(
             self,
-            [self.resolve_topic_name(name) for name in self.config.topics],
+            self._names(),
             self._thread,
             queue_depth=self.config.queue_depth,
             on_trouble=self._note,
@@ -171,7 +179,15 @@ class RecorderNode(Node):
         self._thread.start()
         self._every(self.config.discovery_period_s, 'discovery', self._topics.discover)
         self._every(self.config.take_period_s, 'take', self._topics.take)
-        self.get_logger().info(f'recording {len(self.config.topics)} topics to {writer.folder}')
+        self.get_logger().info(f'recording {len(self._names())} topics to {writer.folder}')
+
+    def _names(self) -> list[str]:
+        """Return the topics to record, each once; raises UnknownNameError for an unknown robot."""
+        names = list(self.config.topics)
+        if self.config.robot:
+            topics = RobotProfile.from_yaml(robot_profile_file(self.config.robot)).topics
+            names += [name for name in topics.recorded if name]
+        return list(dict.fromkeys(self.resolve_topic_name(name) for name in names))
 
     def _every(self, period_s: float, name: str, callback: Callable[[], None]) -> None:
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when simulated time stops

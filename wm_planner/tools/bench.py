@@ -224,6 +224,46 @@ def endurance(
     Console().print_json(data={k: v for k, v in result.items() if k != 'minutes'})
 
 
+@app.command()
+def kinematics(
+    robot: Annotated[str, typer.Option(help='A name in config/robots, or a .yaml file.')] = (
+        'panda_sim'
+    ),
+    description: Annotated[
+        Path | None, typer.Option(help='URDF or MJCF, in place of the one on a topic.')
+    ] = None,
+    poses: Annotated[int, typer.Option(min=1, help='Reachable poses to solve for.')] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help='Seed of poses and starts.')] = 0,
+    json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
+) -> None:
+    """Measure inverse kinematics: residuals and time for each of many reachable poses."""
+    from wm_planner.core.paths import robot_profile_file
+    from wm_planner.core.profile import RobotProfile
+    from wm_planner.kinematics.description import read_description
+    from wm_planner.tools.bench_kinematics import measure_kinematics
+
+    load = os.getloadavg()[0]
+    found, refused = measure_kinematics(
+        RobotProfile.from_yaml(robot_profile_file(robot)),
+        read_description(str(description)) if description else None,
+        poses=poses,
+        seed=seed,
+    )
+    result = {
+        'benchmark': f'kinematics of {robot}, {refused} of {poses} poses refused',
+        'device': f'cpu ({describe_machine()})',
+        'cores': usable_cores(),
+        'torch_threads': 0,
+        'load_average_before': load,
+        'versions': installed_versions(),
+        'refused': refused,
+        'results': {measurement.name: measurement.as_json() for measurement in found},
+    }
+    if json_file is not None:
+        write_json(json_file, result)
+    Console().print(table_of(result))
+
+
 def reference_table(result: dict[str, Any]) -> Table:
     """Return the comparison with the reference as a table for a terminal."""
     sizes = result['predictor']
@@ -287,6 +327,7 @@ def table_of(result: dict[str, Any]) -> Table:
         'median',
         'p25 to p75',
         'p99',
+        'max',
         'n',
         title=f'wm_planner bench {result["benchmark"]}',
         caption=f'{result["device"]}; planning on {result["torch_threads"]} thread(s); load '
@@ -299,6 +340,7 @@ def table_of(result: dict[str, Any]) -> Table:
             f'{_short(values["p50"])} {unit}',
             f'{_short(values["p25"])} to {_short(values["p75"])}',
             f'{_short(values["p99"])}',
+            f'{_short(values["max"])}',
             str(values['count']),
         )
     return table

@@ -25,6 +25,7 @@ COMMANDS = {
     'up': 'Start the nodes of a profile; Ctrl-C stops them all.',
     'demo': 'Drive the simulated arm to goal images and leave a record of it.',
     'goal': 'Set, capture or list goal images.',
+    'robot': 'List robot profiles, or check one before the arm moves.',
     'evaluate': 'Measure success rate and cost of a planner on suites.',
     'report': 'Write a page of results, beside each other and published ones.',
     'serve': 'Serve a planner to the harness vla-eval.',

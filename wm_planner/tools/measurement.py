@@ -40,6 +40,7 @@ class Measurement:
             'p25': self.at(25.0),
             'p75': self.at(75.0),
             'p99': self.at(99.0),
+            'max': max(self.values),
             'mean': sum(self.values) / len(self.values),
             'count': len(self.values),
         }

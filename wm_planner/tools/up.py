@@ -65,6 +65,8 @@ def describe(chosen: Profile) -> str:
         choices = f' One of: {", ".join(argument.choices)}.' if argument.choices else ''
         lines.append(f'        {argument.description} ({argument.kind.__name__}).{choices}')
         default = repr(argument.default) if argument.default else 'as the parameter files say'
+        if argument.is_required:
+            default = 'none, it has to be given'
         lines.append(f'        (default: {default})')
     return '\n'.join(lines)
 

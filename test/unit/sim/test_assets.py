@@ -56,6 +56,26 @@ def test_archive_is_unpacked(source: Path, tmp_path: Path) -> None:
     assert list(assets.lay_out(tmp_path / 'a.tar.xz', tmp_path / 'root')) == ['suite/L0/task']
 
 
+def test_meshes_that_only_liberos_own_suites_need_are_linked_as_well(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every episode of a LIBERO suite used to end with a missing file."""
+    wheel, root = tmp_path / 'wheel', tmp_path / 'root'
+    for name in (
+        'objects/bowl.xml',
+        'objects/cookies.xml',
+        'stable_scanned_objects/lemon/skin.png',
+    ):
+        (wheel / name).parent.mkdir(parents=True, exist_ok=True)
+        (wheel / name).write_text('of the wheel')
+    (source / assets.FROM_LIBERO).write_text('{"objects/plate.xml": "objects/bowl.xml"}')
+    monkeypatch.setattr(assets, 'libero_assets', lambda: wheel)
+    assets.lay_out(source, root)
+    assert (root / 'assets/objects/plate.xml').read_text() == 'of the wheel'
+    assert (root / 'assets/objects/cookies.xml').read_text() == 'of the wheel'
+    assert (root / 'assets/stable_scanned_objects/lemon/skin.png').read_text() == '-'
+
+
 def test_missing_files_are_named_with_the_command(source: Path, tmp_path: Path) -> None:
     bddl = source / 'bddl_files/suite/level_0/task.bddl'
     assert assets.missing_files(source / 'assets', bddl) == ()
