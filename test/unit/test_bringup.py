@@ -90,7 +90,7 @@ def test_unknown_names_are_refused_with_the_valid_ones() -> None:
 
 def test_real_is_a_dry_run_of_a_named_robot() -> None:
     dry = starts('real', 'robot:=franka_fr3_jtc')['wm_planner']
-    assert dry.parameters == {'robot': 'franka_fr3_jtc', 'dry_run': True}
+    assert dry.parameters['robot'] == 'franka_fr3_jtc' and dry.parameters['dry_run'] is True
     earnest = starts('real', 'robot:=franka_fr3_jtc', 'execute:=true')['wm_planner']
     recorder = starts('real', 'robot:=franka_fr3_jtc', 'record:=true')['recorder']
     assert recorder.parameters == {'robot': 'franka_fr3_jtc'}, 'its topics are recorded'
