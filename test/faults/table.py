@@ -362,7 +362,7 @@ FAULTS = (
     _fault('stale pose', 'tool pose stops', change('pose', lambda m: None), H, 202,
            within_s=STALE_STATE_S),
     _fault('jumping pose', 'every second one 0.3 m aside', _jumping, H, 208),
-    _fault('jumping joints', 'one joint to and fro by 1 rad', _jumping_joints, H, 208),
+    _fault('jumping joints', 'one joint back and forth by 1 rad', _jumping_joints, H, 208),
     _fault('joints in degrees', 'arm joints in degrees', change('joints', _degrees), H, 209),
     _fault('pose in millimetres', 'positions times 1000', change('pose', _millimetres), H, 208),
     _fault('pose in another frame', 'frame_id world', change('pose', _other_frame), H, 105, 202,

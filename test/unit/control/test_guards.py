@@ -240,3 +240,12 @@ def test_hold_is_where_the_arm_is_measured_but_not_outside_the_box() -> None:
     # An arm that began outside may stay there.
     alone = command_to_hold(outside, None, low, high)
     assert alone is not None and alone.position_m[2] == 1.2
+
+
+def test_arm_that_is_far_outside_the_box_is_told_nothing_at_all() -> None:
+    rig = ControlRig()
+    rig.robot.place((0.5, 0.0, 5.0))
+    rig.controller.enable(True)
+    status = rig.tick(3)
+    assert (status.state, status.error_code) == (ControllerState.FAULT, 403)
+    assert rig.sent == []
