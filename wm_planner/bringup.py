@@ -352,7 +352,11 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 name='real',
                 description='The planner for a real arm: a dry run unless execute:=true.',
                 nodes=(
-                    replace(_PLANNER_NODE, from_negated={'dry_run': 'execute'}),
+                    replace(
+                        _PLANNER_NODE,
+                        parameters=_STOPS_WHEN_IN_DOUBT,
+                        from_negated={'dry_run': 'execute'},
+                    ),
                     replace(
                         _RECORDER,
                         only_if='record',

@@ -90,7 +90,7 @@ def test_unknown_names_are_refused_with_the_valid_ones() -> None:
 
 def test_real_is_a_dry_run_of_a_named_robot() -> None:
     dry = starts('real', 'robot:=franka_fr3_jtc')['wm_planner']
-    assert dry.parameters == {'robot': 'franka_fr3_jtc', 'dry_run': True}
+    assert dry.parameters['robot'] == 'franka_fr3_jtc' and dry.parameters['dry_run'] is True
     earnest = starts('real', 'robot:=franka_fr3_jtc', 'execute:=true')['wm_planner']
     recorder = starts('real', 'robot:=franka_fr3_jtc', 'record:=true')['recorder']
     assert recorder.parameters == {'robot': 'franka_fr3_jtc'}, 'its topics are recorded'
@@ -147,7 +147,8 @@ def test_arena_brings_its_robot_unless_another_is_given() -> None:
 
 
 def test_planner_stops_when_in_doubt_on_a_real_arm_and_not_in_the_simulation() -> None:
-    real = starts('planner')['wm_planner'].parameters
-    assert real['controller.uncertain_plans'] == 4 and real['controller.stall_plans'] == 20
+    for name in ('planner', 'real'):
+        given = starts(name, 'robot:=franka_fr3_jtc')['wm_planner'].parameters
+        assert given['controller.uncertain_plans'] == 4 and given['controller.stall_plans'] == 20
     simulated = starts('sim')['wm_planner'].parameters
     assert not any(name.startswith('controller.') for name in simulated)

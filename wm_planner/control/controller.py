@@ -27,7 +27,6 @@ from wm_planner.control.status import (
 from wm_planner.control.worker import PlanningWorker
 from wm_planner.core.config import parameter
 from wm_planner.core.errors import (
-    DisplacedError,
     EmergencyStopError,
     FaultLatchedError,
     NoDataError,
@@ -294,7 +293,7 @@ class Controller:
         sent = self._outlet.send(self._loop.due(now_ns, state), state, now_ns)
         if sent.fault is not None:
             self._set_latch(ControllerState.FAULT, sent.fault, Termination.SAFETY_STOP)
-            if isinstance(sent.fault, DisplacedError):
+            if isinstance(sent.fault, SafetyError):
                 self._outlet.mute()
         elif sent.refusal is not None:
             self._loop.refuse(sent.refusal)

@@ -10,7 +10,13 @@ import logging
 import numpy as np
 
 from wm_planner.control.safety import SafetyFilter, command_to_hold
-from wm_planner.core.errors import DisplacedError, DriverError, SafetyError, WmPlannerError
+from wm_planner.core.errors import (
+    DisplacedError,
+    DriverError,
+    SafetyError,
+    WmPlannerError,
+    WorkspaceViolationError,
+)
 from wm_planner.core.geometry import rotation_angle
 from wm_planner.core.protocols import CommandSink
 from wm_planner.core.types import ArmCommand, RobotState
@@ -115,6 +121,8 @@ class Outlet:
             self._has_followed, target = True, None
         if target is None:
             target = self._here(state) or ArmCommand.hold_at(state)
+            if self._outside_m(target) > self._safety.limits.margin_m:
+                return Sent(refusal=refusal, fault=_outside(target, self._outside_m(target)))
             self._hold_target = target
         verdict = self._safety.apply(target.restamped(now_ns), state, now_ns)
         if verdict.command is None:
@@ -146,6 +154,11 @@ class Outlet:
         angle = float(rotation_angle(target.quaternion_xyzw, state.quaternion_xyzw))
         return distance > limits.max_step_m or angle > limits.max_step_rad
 
+    def _outside_m(self, command: ArmCommand) -> float:
+        limits = self._safety.limits
+        inside = np.clip(command.position_m, limits.low_m, limits.high_m)
+        return float(np.linalg.norm(command.position_m - inside))
+
     def _here(self, state: RobotState | None) -> ArmCommand | None:
         limits = self._safety.limits
         return command_to_hold(state, self._setpoint, limits.low_m, limits.high_m)
@@ -154,6 +167,14 @@ class Outlet:
         self._setpoint = self._hold_target = None
         self._is_released = self._has_followed = False
         self._safety.reset()
+
+
+def _outside(target: ArmCommand, distance_m: float) -> WorkspaceViolationError:
+    return WorkspaceViolationError(
+        f'the arm is at {np.round(target.position_m, 3).tolist()} m, {distance_m:.3f} m outside '
+        'the workspace; valid: an arm that begins inside. Bring it there by other means, and see '
+        'that the tool pose and the box of the profile are right.'
+    )
 
 
 def _displaced(target: ArmCommand, state: RobotState) -> DisplacedError:

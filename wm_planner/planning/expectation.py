@@ -55,9 +55,11 @@ class Expectation:
 
     def surprise(self, state: LatentState, executed_steps: int) -> float:
         """Return how far off ``state`` is after ``executed_steps`` of the plan; NaN if unknown."""
+        if self._plan is None or not 1 <= executed_steps <= self._plan[1].shape[0]:
+            return math.nan
         self.roll_out()
         plan, predicted = self._plan, self._predicted
-        if plan is None or predicted is None or not 1 <= executed_steps <= predicted.shape[0]:
+        if plan is None or predicted is None:
             return math.nan
         expected = predicted[executed_steps - 1]
         missed = float(self._objective.distance(expected, self._model.current(state)))

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CompressedImage, JointState
 from sensor_msgs.msg import Image as ImageMessage
@@ -16,12 +14,13 @@ from wm_planner.control.plausibility import FrameWatch, PlausibilityConfig, Stat
 from wm_planner.core.errors import (
     DataError,
     FutureStampError,
+    ImplausibleJointsError,
     InvalidStateError,
     NoDataError,
     StaleDataError,
+    StateJumpError,
     WmPlannerError,
 )
-from wm_planner.core.geometry import Array
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock, Kinematics
 from wm_planner.core.types import Image, JointPositions, RobotState
@@ -48,6 +47,9 @@ def inputs_of(profile: RobotProfile) -> tuple[str, ...]:
     return tuple(inputs)
 
 
+_UNBELIEVABLE = (InvalidStateError, StateJumpError, ImplausibleJointsError)
+
+
 class Ingest:
     """The subscription callbacks of the planner node: check, convert, push, nothing else.
 
@@ -58,8 +60,8 @@ class Ingest:
     The gripper comes with the joints, or on a topic of its own. The pose comes by the profile's
     ``state_source``: on its own topic, from tf or from the joints by ``kinematics``; the latter two
     are looked at when joints arrive. A robot state is made at each pose with the newest gripper,
-    and none is made while that is missing, wrong or older than robot states may be.
-    ``speed_guard`` hears how fast the tool moves. Thread: the executor's.
+    and none is made while that is missing, wrong or older than robot states may be. ``speed_guard``
+    hears how fast the tool moves. Thread: the executor's.
     """
 
     def __init__(
@@ -69,40 +71,38 @@ class Ingest:
         clock: Clock,
         config: FrameBufferConfig,
         *,
-        plausibility: PlausibilityConfig,
-        speed_guard: SpeedGuard,
         kinematics: Kinematics | None = None,
         transform: ToolTransform | None = None,
+        plausibility: PlausibilityConfig | None = None,
+        speed_guard: SpeedGuard | None = None,
     ) -> None:
         self._buffer = buffer
         self._profile = profile
         self._clock = clock
         self._config = config
-        self._speed_guard = speed_guard
         self._kinematics = kinematics
         self._transform = transform
         self._gripper: tuple[int, float] | None = None  # stamp [ns], closedness
         self._joints: JointPositions | None = None
-        self._frames = FrameWatch(plausibility, buffer.state_near)
+        self._speed_guard = speed_guard
+        self._frames = FrameWatch(plausibility or PlausibilityConfig(), buffer.state_near)
         self._states = StateWatch(
-            plausibility,
+            plausibility or PlausibilityConfig(),
             max_speed_m_s=profile.max_speed_m_s,
             max_rotation_speed_rad_s=profile.max_rotation_speed_rad_s,
         )
         self._epoch = buffer.epoch
-
-    def latest_joints(self) -> JointPositions | None:
-        """Return the newest joints of the arm, None before the first."""
-        return self._joints
 
     def forget(self) -> None:
         """Forget everything that arrived: the node is no longer active."""
         self._gripper = self._joints = None
         self._frames.reset()
         self._states.reset()
-        self._speed_guard.heard(0.0, 0.0)
+        self._tell_speed()
 
-    # -- callbacks -------------------------------------------------------------------------------
+    def latest_joints(self) -> JointPositions | None:
+        """Return the newest joints of the arm, None before the first."""
+        return self._joints
 
     def on_image(self, message: ImageMessage) -> None:
         """Take a camera frame."""
@@ -115,69 +115,77 @@ class Ingest:
     def on_wrist_image(self, message: ImageMessage) -> None:
         """Take a frame of the wrist camera."""
         self._buffer.push_wrist_image(
-            stamp_to_ns(message.header.stamp), image_from_message(message), **self._times()
+            stamp_to_ns(message.header.stamp),
+            image_from_message(message),
+            now_ns=self._now_ns(),
+            monotonic_ns=self._clock.monotonic_ns(),
         )
 
     def on_joint_states(self, message: JointState) -> None:
         """Take the joints of the arm, and the gripper's unless they have their own topic."""
         profile, topics = self._profile, self._profile.topics
-        names = set(message.name)
         is_shared = topics.gripper_joint_states == topics.joint_states
-        if is_shared and set(profile.gripper_joint_names) <= names:
+        if is_shared and set(profile.gripper_joint_names) <= set(message.name):
             self.on_gripper_joint_states(message)
-            if not set(profile.arm_joint_names) <= names:
+            if not set(profile.arm_joint_names) <= set(message.name):
                 return  # two broadcasters on one topic: the other's turn
+        fingers = () if topics.gripper_joint_states else profile.gripper_joint_names
+        gripper = None
         try:
-            gripper = (
-                None if topics.gripper_joint_states else closedness_from_joints(message, profile)
-            )
+            if not topics.gripper_joint_states:
+                gripper = closedness_from_joints(message, profile)
             joints = arm_joints_from_message(message, profile)
-        except InvalidStateError as error:
-            if self._is_whole(names):  # not that of another part of the robot on the same topic
-                self._doubt(error)
+            stamp_ns = self._stamp_ns(message, topics.joint_states)
+            self._follow_clock()
+            is_new_place = self._states.look_at_joints(
+                stamp_ns, profile.arm_joint_names, joints, topics.joint_states
+            )
+        except _UNBELIEVABLE as error:
+            if {*profile.arm_joint_names, *fingers} <= set(message.name):
+                self._doubt(error)  # not joints of another part of the robot on the same topic
             raise
-        stamp_ns = self._stamp_ns(message, topics.joint_states)
-        self._look_at_arm(joints, stamp_ns)
+        if is_new_place:
+            self._forget_places()
         if gripper is not None:
             self._gripper = (stamp_ns, gripper)
         self._joints = JointPositions(stamp_ns=stamp_ns, positions_rad=joints)
-        self._buffer.push_joints(stamp_ns, joints, **self._times())
+        self._buffer.push_joints(
+            stamp_ns, joints, now_ns=self._now_ns(), monotonic_ns=self._clock.monotonic_ns()
+        )
         self._make_state(stamp_ns)
 
     def on_gripper_joint_states(self, message: JointState) -> None:
         """Take the joints of the fingers where they come apart from the arm's."""
-        try:
-            closedness = closedness_from_joints(message, self._profile)
-        except InvalidStateError as error:
-            if set(self._profile.gripper_joint_names) <= set(message.name):
-                self._doubt(error)
-            raise
+        closedness = closedness_from_joints(message, self._profile)
         topic = self._profile.topics.gripper_joint_states
         self._gripper = (self._stamp_ns(message, topic), closedness)
 
     def on_tool_pose(self, message: PoseStamped) -> None:
         """Take the tool pose and make a robot state of it and the newest gripper."""
         closedness = self._closedness()
-        self._push_state(lambda: state_from_message(message, closedness, self._profile))
-
-    # -- robot states ----------------------------------------------------------------------------
+        try:
+            state = state_from_message(message, closedness, self._profile)
+        except InvalidStateError as error:
+            self._doubt(error)
+            raise
+        self._push_state(state)
 
     def _make_state(self, stamp_ns: int) -> None:
         """Make a robot state where the pose does not have a topic of its own."""
         if self._transform is not None:
             found = self._transform.newest()
-            closedness = self._closedness()
-            self._push_state(lambda: state_from_transform(found, closedness, self._profile))
+            self._push_state(state_from_transform(found, self._closedness(), self._profile))
         elif self._profile.state_source == 'joints':
             assert self._kinematics is not None and self._joints is not None
             position, quaternion = self._kinematics.forward(self._joints.positions_rad)
-            state = RobotState(
-                stamp_ns=stamp_ns,
-                position_m=position,
-                quaternion_xyzw=quaternion,
-                gripper_closedness=self._closedness(),
+            self._push_state(
+                RobotState(
+                    stamp_ns=stamp_ns,
+                    position_m=position,
+                    quaternion_xyzw=quaternion,
+                    gripper_closedness=self._closedness(),
+                )
             )
-            self._push_state(lambda: state)
 
     def _closedness(self) -> float:
         """Return the newest closedness; raises NoDataError or StaleDataError."""
@@ -197,56 +205,51 @@ class Ingest:
             )
         return closedness
 
-    def _push_state(self, read: Callable[[], RobotState]) -> None:
-        """Push the state that ``read`` returns, unless it cannot be true."""
-        try:
-            state = read()
-        except InvalidStateError as error:
-            self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
-            raise
-        times = self._times()
+    def _push_state(self, state: RobotState) -> None:
         self._follow_clock()
         try:
             is_new_place = self._states.look(state)
-        except DataError as error:
-            self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
-            raise
-        finally:
-            self._speed_guard.heard(*self._states.speeds())
-        if is_new_place:
-            self._forget_places()
-        self._buffer.push_state(state, **times)
-
-    def _look_at_arm(self, joints_rad: Array, stamp_ns: int) -> None:
-        """Refuse joints that cannot be true; a jump that stays is a new place."""
-        self._follow_clock()
-        names = self._profile.arm_joint_names
-        if not names:
-            return
-        topic = self._profile.topics.joint_states
-        try:
-            if self._states.look_at_joints(stamp_ns, names, joints_rad, topic):
-                self._forget_places()
-        except DataError as error:
+        except _UNBELIEVABLE as error:
             self._doubt(error)
             raise
+        finally:
+            self._tell_speed()
+        if is_new_place:
+            self._forget_places()
+        self._buffer.push_state(
+            state, now_ns=self._now_ns(), monotonic_ns=self._clock.monotonic_ns()
+        )
 
     def _doubt(self, error: WmPlannerError) -> None:
-        """Take nothing that came with joints for true any more."""
-        self._gripper = self._joints = None
         self._buffer.doubt_states(error, monotonic_ns=self._clock.monotonic_ns())
-
-    def _is_whole(self, names: set[str]) -> bool:
-        profile = self._profile
-        fingers = () if profile.topics.gripper_joint_states else profile.gripper_joint_names
-        return set(profile.arm_joint_names + fingers) <= names
 
     def _forget_places(self) -> None:
         """Forget where the arm was, and with it what the frames so far were of."""
         self._buffer.forget_states()
         self._frames.reset()
 
-    # -- frames and clocks -----------------------------------------------------------------------
+    def _follow_clock(self) -> None:
+        """Forget what was seen before the clock jumped."""
+        if self._buffer.epoch != self._epoch:
+            self._epoch = self._buffer.epoch
+            self._frames.reset()
+            self._states.reset()
+
+    def _tell_speed(self) -> None:
+        if self._speed_guard is not None:
+            self._speed_guard.heard(*self._states.speeds())
+
+    def _stamp_ns(self, message: JointState, topic: str) -> int:
+        """Return the stamp of joints, now where it is empty; raises FutureStampError."""
+        now_ns = self._now_ns()
+        stamp_ns = stamp_to_ns(message.header.stamp) or now_ns  # some drivers leave it empty
+        ahead_s = (stamp_ns - now_ns) * 1e-9
+        if ahead_s > self._config.max_future_s:
+            raise FutureStampError(
+                f'{topic} is stamped {ahead_s:.3f} s ahead of the clock; valid: at most '
+                f'{self._config.max_future_s:g} s.'
+            )
+        return stamp_ns
 
     def _push_image(self, message: ImageMessage | CompressedImage, image: Image) -> None:
         if self._profile.camera_frame:
@@ -261,30 +264,12 @@ class Ingest:
             if self._frames.is_bad:
                 self._buffer.doubt_images(error, monotonic_ns=self._clock.monotonic_ns())
             raise
-        self._buffer.push_image(stamp_ns, image, **self._times())
-
-    def _stamp_ns(self, message: JointState, topic: str) -> int:
-        """Return the stamp of joints, now where it is empty; raises FutureStampError."""
-        now_ns = self._now_ns()
-        stamp_ns = stamp_to_ns(message.header.stamp) or now_ns  # some drivers leave it empty
-        ahead_s = (stamp_ns - now_ns) * 1e-9
-        if ahead_s > self._config.max_future_s:
-            raise FutureStampError(
-                f'{topic} is stamped {ahead_s:.3f} s ahead of the clock; valid: at most '
-                f'{self._config.max_future_s:g} s.'
-            )
-        return stamp_ns
-
-    def _follow_clock(self) -> None:
-        """Forget what was seen before the clock jumped."""
-        if self._buffer.epoch != self._epoch:
-            self._epoch = self._buffer.epoch
-            self._frames.reset()
-            self._states.reset()
-
-    def _times(self) -> dict[str, int]:
-        """Return both clocks, as the buffer wants them."""
-        return {'now_ns': self._now_ns(), 'monotonic_ns': self._clock.monotonic_ns()}
+        self._buffer.push_image(
+            stamp_ns,
+            image,
+            now_ns=self._now_ns(),
+            monotonic_ns=self._clock.monotonic_ns(),
+        )
 
     def _now_ns(self) -> int:
         """Return ROS time; raises NoDataError while simulated time has not begun."""

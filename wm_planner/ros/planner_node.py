@@ -126,8 +126,8 @@ class PlannerNode(LifecycleNode):
                 self.clock,
                 loader.worker,
                 info,
-                callbacks=self._guard,
-                description=self._description.description,
+                self._guard,
+                self._description.description,
             )
         except Exception as error:
             self._set_fault(error)

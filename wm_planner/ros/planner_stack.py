@@ -98,7 +98,6 @@ def build_stack(
     clock: Clock,
     worker: PlanningWorker,
     info: PlannerInfo,
-    *,
     callbacks: CallbackGuard,
     description: RobotDescription | None = None,
 ) -> PlannerStack:
@@ -129,10 +128,10 @@ def build_stack(
         profile,
         clock,
         buffer_config,
-        plausibility=config.plausibility,
-        speed_guard=stops.speed,
         kinematics=kinematics,
         transform=transform,
+        plausibility=config.plausibility,
+        speed_guard=stops.speed,
     )
     before = list(node.publishers)
     sink = make_sink(
@@ -165,6 +164,6 @@ def build_stack(
         worker=worker,
         controller=controller,
         sink=sink,
-        transform=transform,
         stops=stops,
+        transform=transform,
     )

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from fakes.control_rig import ControlRig
+from fakes.values import a_command, a_state
 from wm_planner.control.guards import SoleSpeaker, SpeedGuard, StopLine, WrenchGuard
+from wm_planner.control.safety import command_to_hold
 from wm_planner.control.status import ControllerState, Termination
 from wm_planner.core.errors import (
     ContactForceError,
@@ -198,3 +200,52 @@ def test_reset_makes_a_new_planner_where_the_thread_died(rig: ControlRig) -> Non
     rig.tick_until(lambda status: status.state is ControllerState.EXECUTING)
     rig.controller.reset()
     assert rig.worker.revivals == 1, 'a good one is left alone'
+
+
+def test_arm_that_is_too_fast_is_told_nothing_any_more(rig: ControlRig) -> None:
+    """A hold at a pose that may be wrong would be a motion."""
+    alarm(rig).error = OverspeedError('fast.')
+    calls = list(rig.sink.calls)
+    rig.tick(20)
+    assert rig.status.state is ControllerState.FAULT and rig.status.error_code == 414
+    assert rig.sink.calls == calls
+
+
+def test_arm_that_leaves_what_it_holds_is_followed_once_and_not_twice() -> None:
+    """A tool pose with an offset made each hold a motion, and that the next offset."""
+    rig = ControlRig()
+    rig.controller.enable(True)
+    rig.tick(3)
+    rig.robot.place((0.5, 0.2, 0.3))
+    rig.tick(3)
+    np.testing.assert_allclose(rig.sent[-1].position_m, (0.5, 0.2, 0.3))
+    rig.robot.place((0.5, 0.4, 0.3))
+    status = rig.tick()
+    assert (status.state, status.error_code) == (ControllerState.FAULT, 415)
+    sent = len(rig.sent)
+    rig.tick(10)
+    assert len(rig.sent) == sent
+
+
+def test_hold_is_where_the_arm_is_measured_but_not_outside_the_box() -> None:
+    low, high = np.zeros(3), np.ones(3)
+    inside, outside = a_state((0.5, 0.5, 0.5)), a_state((0.5, 0.5, 1.2), closedness=0.2)
+    last = a_command((0.4, 0.5, 0.5), closedness=0.9)
+    assert command_to_hold(None, None, low, high) is None
+    assert command_to_hold(None, last, low, high) is last
+    assert command_to_hold(outside, last, low, high) is last, 'a false measurement, or no way back'
+    found = command_to_hold(inside, last, low, high)
+    assert found is not None and found.gripper_closedness == 0.9, 'it keeps its grip'
+    np.testing.assert_array_equal(found.position_m, inside.position_m)
+    # An arm that began outside may stay there.
+    alone = command_to_hold(outside, None, low, high)
+    assert alone is not None and alone.position_m[2] == 1.2
+
+
+def test_arm_that_is_far_outside_the_box_is_told_nothing_at_all() -> None:
+    rig = ControlRig()
+    rig.robot.place((0.5, 0.0, 5.0))
+    rig.controller.enable(True)
+    status = rig.tick(3)
+    assert (status.state, status.error_code) == (ControllerState.FAULT, 403)
+    assert rig.sent == []

@@ -24,8 +24,8 @@ class DriverSink:
         self._node = context.node
         self._log = context.node.get_logger()
         self._clock = context.clock
-        self._workspace = context.profile.workspace
         self._latest_state = context.latest_state
+        self._workspace = context.profile.workspace
         self._arm = arm
         self._gripper = gripper
         self._last: ArmCommand | None = None  # since the last hold
@@ -54,8 +54,9 @@ class DriverSink:
         """
         if self._last is None or self._is_closed:
             return
-        held = command_to_hold(self._latest_state(), self._last, *self._workspace) or self._last
-        target, self._last = held.restamped(self._clock.now_ns()), None
+        target = command_to_hold(self._latest_state(), self._last, *self._workspace) or self._last
+        target = target.restamped(self._clock.now_ns())
+        self._last = None
         try:
             self._gripper.send(target.gripper_closedness)
             self._arm.publish_hold(target)
