@@ -38,6 +38,7 @@ _TRAIL_STEP_M = 0.002
 _MAX_WIDTH = 1280  # px
 _JPEG_QUALITY = 80
 _LEVELS = {b'\x00': 'INFO', b'\x01': 'WARN', b'\x02': 'ERROR', b'\x03': 'WARN'}
+_PURSUING = (PlannerStatus.WAITING_FOR_DATA, PlannerStatus.PLANNING, PlannerStatus.EXECUTING)
 _LATCHED_STATES = (PlannerStatus.FAULT, PlannerStatus.EMERGENCY_STOP)
 _STATES = {
     getattr(PlannerStatus, name): name
@@ -178,15 +179,15 @@ class ViewScene:
         elites = message.elite_energies
         self._scalars(
             {
-                'energy/of the frame': message.goal_energy,
-                'energy/of the plan': message.energy,
+                'energy/frame': message.goal_energy,
+                'energy/plan': message.energy,
                 'spread/elites': elites[-1] - elites[0] if len(elites) else math.nan,
-                'spread/first step': max(message.std, default=math.nan),
-                'timing/plan ms': stages.get('total', math.nan),
+                'spread/first_step': max(message.std, default=math.nan),
+                'timing/plan_ms': stages.get('total', math.nan),
                 'surprise/surprise': message.surprise,
             }
         )
-        if self._status is not None:
+        if self._status is not None and self._status.goal_tolerance >= 0.0:  # below: never reached
             self._scalars({'energy/tolerance': self._status.goal_tolerance})
         self._edge('plan', message.stop_reason, f'plans end: {message.stop_reason}', 'DEBUG')
         self._words()
@@ -194,7 +195,9 @@ class ViewScene:
     def _on_status(self, message: PlannerStatus) -> None:
         self._status = message
         state = _STATES.get(message.state, str(message.state))
-        what = (message.state, message.error_code, message.goal_id)
+        if message.state in _PURSUING and not message.error_code:
+            state = 'pursuing'  # it goes round these states several times a second
+        what = (state, message.error_code, message.goal_id)
         if self._edges.get('status') != what:
             told = f' [{message.error_code}] {message.message}' if message.error_code else ''
             goal = f' (goal {message.goal_id})' if message.goal_id else ''
@@ -215,7 +218,7 @@ class ViewScene:
         text = f'episode {message.suite}/{message.seed}/{message.episode}: {ending}'
         self._edge('episode', what, text, 'INFO')
         if self._is_due('distance', PICTURE_PERIOD_S):
-            self._scalars({'distance/to the goal m': message.distance_m})
+            self._scalars({'distance/goal_m': message.distance_m})
 
     def _diagnostics(self, message: DiagnosticArray) -> None:
         for entry in message.status:
