@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import contextlib
 from dataclasses import dataclass
 import importlib
@@ -49,24 +49,25 @@ class ServerConfig:
     @property
     def data_url(self) -> str:
         """Return where data are sent to."""
-        return f'rerun+http://{self._name}:{self.port}/proxy'
+        return f'rerun+http://{self.name}:{self.port}/proxy'
 
     @property
     def page_url(self) -> str:
         """Return the page to open."""
-        return f'http://{self._name}:{self.web_port}/?url={quote(self.data_url, safe="/:")}'
+        return f'http://{self.name}:{self.web_port}/?url={quote(self.data_url, safe="/:")}'
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Return the address as this machine reaches it."""
         return _LOOPBACK if self.host == '0.0.0.0' else self.host
 
-    def command(self, program: Path) -> list[str]:
-        """Return the command line of the server."""
+    def command(self, program: Path, inner_port: int) -> list[str]:
+        """Return the command line of the program, whose own page is at ``inner_port``."""
         return [
             *(str(program), '--serve-web', '--bind', self.host),
-            *('--port', str(self.port), '--web-viewer-port', str(self.web_port)),
+            *('--port', str(self.port), '--web-viewer-port', str(inner_port)),
             *('--server-memory-limit', f'{self.memory_mb}MB', '--threads', '1'),
-            *('--cors-allow-origin', f'http://{self._name}:{self.web_port}'),
+            *('--cors-allow-origin', f'http://{self.name}:{self.web_port}'),
         ]
 
 
@@ -159,6 +160,14 @@ def serving(config: ServerConfig, program: Path) -> contextlib.AbstractContextMa
     def context() -> Any:
         for number in (config.port, config.web_port):
             _check_port(config.host, number)
+        inner_port = free_port(config.host)
+        wanted = {
+            'command': config.command(program, inner_port),
+            'host': config.host,
+            'web_port': config.web_port,
+            'inner_url': f'http://{config.name}:{inner_port}',
+            'data_url': config.data_url,
+        }
         group = ProcessGroup(
             [
                 NodeStart(
@@ -172,11 +181,11 @@ def serving(config: ServerConfig, program: Path) -> contextlib.AbstractContextMa
                     remappings=(),
                 )
             ],
-            environment={VARIABLE: json.dumps(config.command(program))},
+            environment={VARIABLE: json.dumps(wanted)},
             on_line=lambda *_: None,  # kept as the tail, for when it ends
         )
         with group:
-            _wait_for_server(group, config)
+            _wait_for_server(group, config, (config.port, config.web_port, inner_port))
             yield group
 
     return context()
@@ -224,10 +233,10 @@ def _check_port(host: str, number: int) -> None:
             ) from error
 
 
-def _wait_for_server(group: ProcessGroup, config: ServerConfig) -> None:
-    host = _LOOPBACK if config.host == '0.0.0.0' else config.host
+def _wait_for_server(group: ProcessGroup, config: ServerConfig, ports: Sequence[int]) -> None:
+    host = config.name
     deadline = time.monotonic() + _START_TIMEOUT_S
-    for number in (config.port, config.web_port):
+    for number in ports:
         while True:
             ended = group.ended()
             if ended is not None or time.monotonic() > deadline:

@@ -207,6 +207,14 @@ def test_a_bag_is_served_and_nothing_is_left(
         assert group.ended() is None
         with urllib.request.urlopen(config.page_url, timeout=10) as page:
             assert b'<html' in page.read()
+            policy = page.headers['Content-Security-Policy']
+        connect = next(part for part in policy.split('; ') if part.startswith('connect-src'))
+        assert connect.split()[1:] == [
+            "'self'",
+            'blob:',
+            'data:',
+            f'http://127.0.0.1:{config.port}',
+        ]
     with pytest.raises(OSError):
         socket.create_connection(('127.0.0.1', config.web_port), 1.0)
 
@@ -236,7 +244,7 @@ def test_without_the_extra_the_command_says_what_to_install(
 
 
 def test_serves_this_machine_only_unless_told_otherwise() -> None:
-    command = view_module.ServerConfig().command(Path('rerun'))
+    command = view_module.ServerConfig().command(Path('rerun'), 1)
     assert command[command.index('--bind') + 1] == '127.0.0.1'
     assert view_module.ServerConfig().page_url.startswith('http://127.0.0.1:9090/?url=rerun%2B')
 
