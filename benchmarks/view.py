@@ -140,8 +140,9 @@ class Bench:
             ratios.append([found[True][p] / found[False][p] for p in PERCENTILES])
             print(
                 f'pair {pair}: '
-                + ', '.join(f'{p} {found[False][p]:.3f} / {found[True][p]:.3f} ms'
-                            for p in PERCENTILES)
+                + ', '.join(
+                    f'{p} {found[False][p]:.3f} / {found[True][p]:.3f} ms' for p in PERCENTILES
+                )
                 + f' (without / with), load {os.getloadavg()[0]:.1f}',
                 flush=True,
             )

@@ -136,12 +136,12 @@ def require_rerun() -> tuple[Any, Path]:
         folder = importlib.import_module('rerun_cli').__file__
     except ImportError as error:
         raise MissingPackageError(
-            f'the viewer is not installed ({error}); run: pip install \'wm_planner[view]\'.'
+            f"the viewer is not installed ({error}); run: pip install 'wm_planner[view]'."
         ) from error
     program = Path(folder or '').parent / ('rerun.exe' if os.name == 'nt' else 'rerun')
     if not program.is_file():
         raise MissingPackageError(
-            f'{program} is missing; run: pip install --force-reinstall \'wm_planner[view]\'.'
+            f"{program} is missing; run: pip install --force-reinstall 'wm_planner[view]'."
         )
     return rerun, program
 

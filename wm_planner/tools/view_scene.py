@@ -160,7 +160,8 @@ class ViewScene:
         ]
         if len(points) > 1:
             self._log(
-                'world/imagined', self._rr.LineStrips3D([points], radii=0.002, colors=[90, 160, 255])
+                'world/imagined',
+                self._rr.LineStrips3D([points], radii=0.002, colors=[90, 160, 255]),
             )
 
     def _markers(self, message: MarkerArray) -> None:
@@ -212,7 +213,9 @@ class ViewScene:
         self._words()
 
     def _on_episode(self, message: EpisodeStatus) -> None:
-        self._episode = message
+        before, self._episode = self._episode, message
+        if before is not None and before.time_s > message.time_s:
+            self._trail.clear()  # the arm was put to the start of another episode, it did not move
         what = (message.suite, message.episode, message.seed, message.success, message.failed)
         ending = 'success' if message.success else 'failed' if message.failed else 'running'
         text = f'episode {message.suite}/{message.seed}/{message.episode}: {ending}'
@@ -315,7 +318,9 @@ def blueprint(*, is_live: bool) -> Any:
     )
     return rrb.Blueprint(
         rrb.Horizontal(
-            rrb.Vertical(pictures, strips, curves, row_shares=[4, 2, 3]), words, column_shares=[7, 3]
+            rrb.Vertical(pictures, strips, curves, row_shares=[4, 2, 3]),
+            words,
+            column_shares=[7, 3],
         ),
         rrb.TimePanel(
             state='collapsed', timeline=TIMELINE, play_state='following' if is_live else 'paused'

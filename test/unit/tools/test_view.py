@@ -172,6 +172,17 @@ def test_tool_path_and_energies_lie_in_space(scene: Any, spied: Spied) -> None:
     assert len(spied.of('world/tool')) == 30
 
 
+def test_the_trail_begins_anew_with_an_episode(scene: Any, spied: Spied) -> None:
+    for tick in range(20):
+        if tick == 10:
+            scene.show('/episode_status', EpisodeStatus(time_s=0.0), tick * TENTH_NS)
+        elif tick < 10:
+            scene.show('/episode_status', EpisodeStatus(time_s=0.1 * tick), tick * TENTH_NS)
+        scene.show(Topics().tool_pose, pose(0.01 * tick), tick * TENTH_NS)
+    trail = spied.of('world/trail')[-1].strips.as_arrow_array().to_pylist()[0]
+    assert min(point[0] for point in trail) == pytest.approx(0.1)
+
+
 def test_an_episode_is_a_line_and_a_curve(scene: Any, spied: Spied) -> None:
     for tick, success in enumerate((False, False, True)):
         message = EpisodeStatus(suite='reach', distance_m=0.3, success=success)
@@ -239,7 +250,7 @@ def test_without_the_extra_the_command_says_what_to_install(
     with pytest.raises(MissingPackageError, match='wm_planner\\[view\\]'):
         view_module.require_rerun()
     assert main(['view', '--no-open']) == 1
-    assert "[505]" in (error := capsys.readouterr().err)
+    assert '[505]' in (error := capsys.readouterr().err)
     assert "pip install 'wm_planner[view]'" in error
 
 
