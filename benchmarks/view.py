@@ -168,13 +168,14 @@ def main() -> None:
     parser.add_argument('--memory-s', type=float, default=600.0)
     parser.add_argument('--pairs', type=int, default=4)
     parser.add_argument('--window-s', type=float, default=24.0)
+    parser.add_argument('--log', type=Path, default=Path('runs/view_bench.log'))
     options = parser.parse_args()
     print(
         f'python {platform.python_version()}, rerun {rerun.__version__}, {os.cpu_count()} cores, '
         f'load {os.getloadavg()[0]:.1f}',
         flush=True,
     )
-    with LiveGraph(GraphConfig(log_file=Path('runs/view_bench.log'))) as graph:
+    with LiveGraph(GraphConfig(log_file=options.log)) as graph:
         graph.wait_until_ready()
         bench = Bench(graph)
         if options.memory_s:
