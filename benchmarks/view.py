@@ -7,7 +7,7 @@ Brings the simulated graph up, pursues goals without end, and prints
           in the second half;
   jitter: the planner's own tick jitter (percentiles of its newest 1000 control ticks), in turn
           without and with the view, and the ratio of each pair.
-Usage: python benchmarks/view.py [--memory-s 600] [--pairs 4] [--window-s 24]
+Usage: python benchmarks/view.py [--memory-s 600] [--pairs 4] [--window-s 24] [--no-imagined]
 A page that looks at it may be opened at the address that it prints.
 """
 
@@ -41,11 +41,12 @@ STEPS = 60  # a goal; each is pursued beyond its tolerance
 class View:
     """``wm_planner view`` as a user starts it; ``page`` once it serves."""
 
-    def __init__(self) -> None:
+    def __init__(self, imagined: bool = True) -> None:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, '-m', 'wm_planner.tools.cli', 'view', '--no-open'),
                 *('--port', '0', '--web-port', '0'),
+                '--imagined' if imagined else '--no-imagined',
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -125,14 +126,14 @@ class Bench:
             )
         view.stop()
 
-    def jitter(self, pairs: int, window_s: float) -> None:
+    def jitter(self, pairs: int, window_s: float, imagined: bool) -> None:
         """Print tick jitter without and with a view, in turn, and the ratios of the pairs."""
         self.busy(10.0)
         ratios = []
         for pair in range(pairs):
             found = {}
             for with_view in (False, True) if pair % 2 == 0 else (True, False):
-                view = View() if with_view else None
+                view = View(imagined) if with_view else None
                 self.busy(window_s)
                 found[with_view] = dict(self._jitter)
                 if view is not None:
@@ -168,6 +169,7 @@ def main() -> None:
     parser.add_argument('--memory-s', type=float, default=600.0)
     parser.add_argument('--pairs', type=int, default=4)
     parser.add_argument('--window-s', type=float, default=24.0)
+    parser.add_argument('--imagined', action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument('--log', type=Path, default=Path('runs/view_bench.log'))
     options = parser.parse_args()
     print(
@@ -181,7 +183,7 @@ def main() -> None:
         if options.memory_s:
             bench.memory(options.memory_s)
         if options.pairs:
-            bench.jitter(options.pairs, options.window_s)
+            bench.jitter(options.pairs, options.window_s, options.imagined)
 
 
 if __name__ == '__main__':

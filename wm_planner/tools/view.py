@@ -87,6 +87,9 @@ def view(
     memory: Annotated[
         int, typer.Option(min=0, help='Kept for pages opened later [MB]; 0 = 32 live, 1024 a bag.')
     ] = 0,
+    imagined: Annotated[
+        bool, typer.Option(help='Show imagined frames and path, which the planner then draws.')
+    ] = True,
     robot: Annotated[str, typer.Option(help='Robot profile: its topics.')] = 'panda_sim',
     node: Annotated[str, typer.Option('--node', help='Full name of the planner.')] = '/wm_planner',
 ) -> None:
@@ -117,7 +120,7 @@ def view(
         recording.set_log_time_enabled(False)
         recording.connect_grpc(config.data_url, default_blueprint=blueprint(is_live=bag is None))
         try:
-            scene = ViewScene(recording, topics, node)
+            scene = ViewScene(recording, topics, node, shows_imagined=imagined)
             if reader is not None:
                 typer.echo(f'{show_bag(scene, reader)} messages of {bag}', err=True)
             recording.flush(timeout_sec=_FLUSH_S)

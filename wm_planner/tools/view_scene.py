@@ -62,7 +62,14 @@ class Source:
 class ViewScene:
     """Turns messages into entities of ``recording`` (a rerun.RecordingStream). One thread."""
 
-    def __init__(self, recording: Any, topics: Topics, node: str = '/wm_planner') -> None:
+    def __init__(
+        self,
+        recording: Any,
+        topics: Topics,
+        node: str = '/wm_planner',
+        *,
+        shows_imagined: bool = True,
+    ) -> None:
         import rerun
 
         self._rr, self._recording = rerun, recording
@@ -102,6 +109,9 @@ class ViewScene:
             Source(topic='/episode_status', kind=EpisodeStatus, show=self._on_episode),
             Source(topic=DIAGNOSTICS_TOPIC, kind=DiagnosticArray, show=self._diagnostics),
         )
+        if not shows_imagined:  # the planner draws for whoever subscribes to any of these
+            drawn = f'{node}/imagined'
+            self.sources = tuple(s for s in self.sources if not s.topic.startswith(drawn))
         self._by_topic = {source.topic: source for source in self.sources}
 
     def show(self, topic: str, message: Any, received_ns: int) -> None:

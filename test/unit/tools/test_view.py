@@ -86,6 +86,15 @@ def test_pictures_become_jpeg_five_times_a_second(scene: Any, spied: Spied) -> N
     assert data.startswith(b'\xff\xd8') and len(data) < 32 * 64 * 3
 
 
+def test_without_imagination_none_of_its_topics_is_listened_to(spied: Spied) -> None:
+    from wm_planner.tools.view_scene import ViewScene
+
+    every, some = (ViewScene(spied, Topics(), shows_imagined=shown) for shown in (True, False))
+    left_out = {s.topic for s in every.sources} - {s.topic for s in some.sources}
+    drawn = ('imagined', 'imagined_outcome', 'imagined_path', 'imagined_markers')
+    assert left_out == {f'{NODE}/{name}' for name in drawn}
+
+
 def test_a_wide_strip_is_made_smaller_and_every_goal_is_shown(scene: Any, spied: Spied) -> None:
     import cv2
 
