@@ -376,7 +376,8 @@ FAULTS = (
     _fault('pose in another frame', 'frame_id world', change('pose', _other_frame), H, 105, 202,
            within_s=STALE_STATE_S),
     _fault('replayed poses', 'old poses among the new', _replayed, G, within_s=1.5),
-    _fault('runaway arm', 'the tool is seen to go at 2 m/s', _runaway, L, 414, undo=_pose_is_believed_again),
+    _fault('runaway arm', 'the tool is seen to go at 2 m/s', _runaway, L, 414,
+           undo=_pose_is_believed_again),
     # time
     _fault('clock back', 'clock and stamps 3 s back', _shift(-3.0), H, 204),
     _fault('clock forward', 'clock and stamps 10 s on', _shift(10.0), H, 204),
