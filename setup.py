@@ -16,12 +16,14 @@ ROS_WHEELS = [
     'ros-builtin-interfaces~=2.3.0',
     'ros-diagnostic-msgs~=5.5.1',
     'ros-geometry-msgs~=5.5.1',
+    'ros-nav-msgs~=5.5.1',
     'ros-rcl-interfaces~=2.3.0',
     'ros-rosgraph-msgs~=2.3.0',
     'ros-sensor-msgs~=5.5.1',
     'ros-std-msgs~=5.5.1',
     'ros-std-srvs~=5.5.1',
     'ros-trajectory-msgs~=5.5.1',
+    'ros-visualization-msgs~=5.5.1',
 ]
 
 # wm-planner-msgs is missing on purpose: it is on no package index, so naming it would make a lone
@@ -50,6 +52,7 @@ setup(
         (f'share/{PACKAGE}/launch', glob('launch/*.launch.py')),
         (f'share/{PACKAGE}/config', glob('config/*.*')),
         (f'share/{PACKAGE}/config/robots', glob('config/robots/*.yaml')),
+        (f'share/{PACKAGE}/config/sros2', glob('config/sros2/*.xml')),
         # `ros2 run` and `ros2 launch` look for executables here. Plain files reach it with pip as
         # well as with colcon; console scripts land in bin/ with pip.
         (f'lib/{PACKAGE}', glob('scripts/*')),

@@ -114,7 +114,8 @@ _ROBOT_GROUPS = {
     'joint_limits': 'In the order of `arm_joint_names`.',
     'gripper_settings': 'What the fingers show and what their driver is told.',
     'servo': 'Of the sinks for MoveIt Servo and joint_trajectory_controller.',
-    'stops': 'What else may stop the arm: see [safety.md](safety.md).',
+    'calibration': 'How the camera turns the planned motions; written by `wm_planner calibrate`.',
+    'stops': 'What else may stop the arm ([safety.md](safety.md)).',
 }
 
 _PRESETS_INTRODUCTION = """\

@@ -41,7 +41,10 @@ setup(
             f'arena = {PACKAGE}.arena:ArenaEnvironment',
         ],
         'wm_planner.policies': [f'oracle = {PACKAGE}.oracle_policy:ORACLE'],
-        'wm_planner.collectors': [f'tabletop = {PACKAGE}.collect:TabletopCollector'],
+        'wm_planner.collectors': [
+            f'tabletop = {PACKAGE}.collect:TabletopCollector',
+            f'tabletop_cameras = {PACKAGE}.collect:TabletopCamerasCollector',
+        ],
     },
     install_requires=['mujoco==3.9.0', 'numpy>=1.24,<3'],
     extras_require={

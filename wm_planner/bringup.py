@@ -99,10 +99,21 @@ class NodeStart:
             arguments += ['-r', f'__ns:={self.namespace}']
         for source, target in self.remappings:
             arguments += ['-r', f'{source}:={target}']
+        arguments += self.enclave_arguments()
         arguments += ['--params-file', str(self.parameter_file)]
         for name, value in self.parameters.items():
             arguments += ['-p', f'{name}:={_as_yaml(value)}']
         return arguments
+
+    def enclave_arguments(self) -> list[str]:
+        """Return the arguments that put a node into its enclave of config/sros2/policy.xml.
+
+        None where ROS security is off, or the caller overrides the enclave for all.
+        """
+        is_secure = os.environ.get('ROS_SECURITY_ENABLE', '').lower() == 'true'
+        if not is_secure or os.environ.get('ROS_SECURITY_ENCLAVE_OVERRIDE'):
+            return []
+        return ['--enclave', f'/wm_planner/{self.name}']
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import time
 from typing import Any
 
+from wm_planner.core.calibration import CameraCalibration
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
 from wm_planner.core.protocols import Planner
 from wm_planner.core.types import ActionSpec
@@ -42,6 +43,8 @@ class PlannerSettings:
     optimizer: Settings = field(default_factory=dict)  # of the optimizer's, e.g. CemConfig
     objective: Settings = field(default_factory=dict)  # ObjectiveConfig
     planner: Settings = field(default_factory=dict)  # PlannerConfig; of the policy's for policies
+
+    calibration: CameraCalibration = field(default_factory=CameraCalibration)  # the robot's
 
 
 def planner_names() -> tuple[str, ...]:
@@ -97,8 +100,10 @@ def make_planner(
     """Return a planner or policy by name, made on the calling thread, which is to be its only user.
 
     A policy without actions of its own acts in ``action_spec`` where one is given, e.g. by an
-    environment, and else in that of the world model, which is loaded just for it. Raises
-    UnknownNameError, InvalidParameterError, ModelLoadError or ChecksumError.
+    environment, and else in that of the world model, which is loaded just for it. Plans of a world
+    model are in base_frame, turned by the camera calibration. Raises UnknownNameError,
+    InvalidParameterError, ModelLoadError, ChecksumError, or CalibrationMismatchError for a
+    calibration of another model.
     """
     given = settings or PlannerSettings()
     check_names(planner_name, given.preset)
@@ -112,7 +117,13 @@ def make_planner(
             planner_name, given.planner, action_spec=lambda: own if own else model_spec()
         )
     config = resolve_planning_config(planner_name, model_name, given)
+    given.calibration.check_fits(model_name, str(given.model.get('weights', '')))
     model = load_model(model_name, given.model, device=device)
     return make_world_model_planner(
-        planner_name, model, config, device=device, monotonic_ns=monotonic_ns
+        planner_name,
+        model,
+        config,
+        device=device,
+        axes_xyzw=given.calibration.quaternion_xyzw,
+        monotonic_ns=monotonic_ns,
     )

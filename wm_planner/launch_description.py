@@ -56,6 +56,7 @@ def _node_action(node: NodeStart) -> Node:
         namespace=node.namespace,
         parameters=[str(node.parameter_file), *overrides],
         remappings=list(node.remappings),
+        ros_arguments=node.enclave_arguments(),
         output='screen',
         # The nodes are useless without each other: as with `wm_planner up`, all end with one.
         on_exit=Shutdown(reason=f'{node.name} ended'),

@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import dataclasses
 from dataclasses import dataclass
 import os
 from pathlib import Path
-from typing import Any, get_type_hints
 
 from wm_planner.core.config import from_mapping, parameter, validate
-from wm_planner.core.errors import InvalidParameterError
+from wm_planner_sim.variables import values_from_variables
 
 ASSET_ROOT_VARIABLE = 'WM_PLANNER_ASSET_ROOT'
 WRIST_CAMERA = 'robot0_eye_in_hand'
@@ -54,14 +52,9 @@ class ArenaConfig:
     def from_variables(cls, variables: Mapping[str, str] | None = None) -> ArenaConfig:
         """Return the settings that environment variables give; raises InvalidParameterError."""
         variables = os.environ if variables is None else variables
-        kinds = get_type_hints(cls)
-        values: dict[str, Any] = {}
+        values = values_from_variables(cls, PREFIX, variables)
         if variables.get(ASSET_ROOT_VARIABLE):
-            values['asset_root'] = variables[ASSET_ROOT_VARIABLE]
-        for field in dataclasses.fields(cls):
-            name = PREFIX + field.name.upper()
-            if name in variables:
-                values[field.name] = _parsed(name, variables[name], kinds[field.name])
+            values.setdefault('asset_root', variables[ASSET_ROOT_VARIABLE])
         return from_mapping(cls, values, where='environment')
 
     @property
@@ -71,14 +64,3 @@ class ArenaConfig:
             return Path(self.goal_folder).expanduser()
         base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
         return Path(base).expanduser() / 'wm_planner' / 'goals'
-
-
-def _parsed(name: str, text: str, kind: type[Any]) -> Any:
-    if kind is bool:
-        if text.lower() not in ('true', 'false', '1', '0'):
-            raise InvalidParameterError(f'{name}={text}; valid: true or false.')
-        return text.lower() in ('true', '1')
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise InvalidParameterError(f'{name}={text}; valid: {kind.__name__}.') from error

@@ -18,7 +18,9 @@ _SHOWN = 8
 
 def default_settings(environment: str) -> SimSettings:
     """Return the settings that an environment has where no parameter says otherwise."""
-    return ArenaConfig.from_variables() if environment == 'arena' else TabletopConfig()
+    if environment == 'arena':
+        return ArenaConfig.from_variables()
+    return TabletopConfig.from_variables()
 
 
 def make_environment(settings: SimSettings) -> SimulationEnvironment:

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+import math
+
 import numpy as np
+import numpy.typing as npt
 
 from wm_planner.core.types import RobotState
 from wm_planner.training.episode import Episode
@@ -21,7 +25,7 @@ from wm_planner_sim.behaviours import (
     tool_yaw,
     wander,
 )
-from wm_planner_sim.scene import BLOCKS
+from wm_planner_sim.scene import BLOCKS, EXTERIOR_TARGET_M
 from wm_planner_sim.tabletop import TabletopConfig, TabletopSim
 
 _MIX: tuple[tuple[float, Behaviour], ...] = (
@@ -31,6 +35,9 @@ _MIX: tuple[tuple[float, Behaviour], ...] = (
 )
 _NOISE_M = 0.008
 _NOISE_DECAY = 0.7  # Ornstein-Uhlenbeck: neighbouring steps err the same way, as planners do
+
+CAMERA_AZIMUTH_RAD = math.radians(75.0)
+"""Largest turn of the camera in the data: a little beyond the 60 degrees that are promised."""
 
 
 class TabletopCollector:
@@ -79,9 +86,77 @@ class TabletopCollector:
             objects=np.asarray(objects, np.float32),
         )
 
+    def turn_camera(self, azimuth_rad: float) -> None:
+        """Turn the exterior camera for the episodes from now on."""
+        self._sim.turn_exterior(azimuth_rad)
+
     def close(self) -> None:
         """Release the simulator."""
         self._sim.close()
+
+
+class TabletopCamerasCollector:
+    """The same episodes, each seen by an exterior camera turned by up to CAMERA_AZIMUTH_RAD.
+
+    Everything is told in the *camera's* frame: base axes turned about the vertical by the camera's
+    azimuth, through the point that it looks at. What moves alike in the picture is then the same
+    action, wherever the camera stands, and nothing in the data says where the base frame is. So a
+    model of these episodes has action axes that turn with the camera, as those of V-JEPA 2-AC do
+    on a camera that its data did not have, but by an angle that is known. At azimuth 0 its frame is
+    the base frame.
+
+    Not thread-safe; one a process (it renders).
+    """
+
+    action_spec = TabletopCollector.action_spec
+    readout_names = TabletopCollector.readout_names
+    object_names = TabletopCollector.object_names
+
+    def __init__(self) -> None:
+        self._base = TabletopCollector()
+
+    def collect(self, *, seed: int, episode: int, steps: int) -> Episode:
+        """Return one episode of ``steps`` actions; (seed, episode, steps) fixes it."""
+        azimuth = azimuth_of(seed, episode)
+        self._base.turn_camera(azimuth)
+        return turned_episode(self._base.collect(seed=seed, episode=episode, steps=steps), azimuth)
+
+    def close(self) -> None:
+        """Release the simulator."""
+        self._base.close()
+
+
+def azimuth_of(seed: int, episode: int) -> float:
+    """Return the azimuth [rad] that the camera has in an episode."""
+    rng = np.random.default_rng([seed, episode, 1])
+    return float(rng.uniform(-CAMERA_AZIMUTH_RAD, CAMERA_AZIMUTH_RAD))
+
+
+def turned_episode(episode: Episode, azimuth_rad: float) -> Episode:
+    """Return an episode, told in base axes, in those turned by ``azimuth_rad`` about the vertical.
+
+    Positions turn about EXTERIOR_TARGET_M, displacements and yaw with them.
+    """
+    pivot = np.asarray(EXTERIOR_TARGET_M[:2], np.float32)
+    actions, readouts = episode.actions.copy(), episode.readouts.copy()
+    objects = episode.objects.reshape(len(readouts), -1, 3).copy()
+    actions[:, :2] = _turned(actions[:, :2], -azimuth_rad)
+    readouts[:, :2] = pivot + _turned(readouts[:, :2] - pivot, -azimuth_rad)
+    readouts[:, 3] -= azimuth_rad
+    objects[..., :2] = pivot + _turned(objects[..., :2] - pivot, -azimuth_rad)
+    return replace(
+        episode,
+        actions=actions,
+        readouts=readouts,
+        objects=objects.reshape(len(readouts), -1),
+    )
+
+
+def _turned(vectors: npt.NDArray[np.float32], angle_rad: float) -> npt.NDArray[np.float32]:
+    """Return vectors [..., 2] turned counter-clockwise."""
+    cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
+    turned: npt.NDArray[np.float32] = vectors @ np.array([[cosine, sine], [-sine, cosine]], 'f4')
+    return turned
 
 
 def _readout(state: RobotState) -> list[float]:

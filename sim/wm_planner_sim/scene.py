@@ -32,6 +32,8 @@ BLOCKS = ('red_block', 'blue_block')
 BLOCK_HALF_M = 0.025
 HOME_QPOS = (0.0, -0.12, 0.0, -2.28, 0.0, 2.16, 0.785)
 HULL_VERTICES = 48
+EXTERIOR_POSITION_M = (0.98, 0.52, 0.56)
+EXTERIOR_TARGET_M = (0.478, -0.005, 0.145)
 
 ASSET_DISTRIBUTION = 'dm-robotics-panda'
 ASSET_COMMAND = (
@@ -202,10 +204,8 @@ def _add_blocks(spec: mujoco.MjSpec) -> None:
 
 def _add_cameras(spec: mujoco.MjSpec) -> None:
     # Exterior: like DROID's left camera, beside the workspace, looking across it toward the base.
-    position, target = np.array([0.98, 0.52, 0.56]), np.array([0.478, -0.005, 0.145])
-    spec.worldbody.add_camera(
-        name='exterior', pos=position, quat=_look_at(position, target), fovy=47.0
-    )
+    position, quaternion = exterior_camera_pose(0.0)
+    spec.worldbody.add_camera(name='exterior', pos=position, quat=quaternion, fovy=47.0)
     # Wrist: on the hand, beside the fingers, looking along them. Its housing is drawn, as on the
     # robots of DROID: it tells the hand's two sides apart, which are alike when seen edge-on.
     hand = spec.body('hand/panda_hand')
@@ -220,6 +220,19 @@ def _add_cameras(spec: mujoco.MjSpec) -> None:
     housing.contype = housing.conaffinity = 0
     housing.group = 1
     hand.add_camera(name='wrist', pos=[0.075, 0.0, 0.0], quat=_wrist_quaternion(), fovy=75.0)
+
+
+def exterior_camera_pose(azimuth_rad: float) -> tuple[np.ndarray, list[float]]:
+    """Return position [3] (m) and MuJoCo quaternion (wxyz) of the exterior camera.
+
+    ``azimuth_rad`` turns it about the vertical axis through what it looks at, counter-clockwise
+    seen from above; 0 is where the shipped model was trained.
+    """
+    target = np.array(EXTERIOR_TARGET_M)
+    x, y, z = np.array(EXTERIOR_POSITION_M) - target
+    cosine, sine = math.cos(azimuth_rad), math.sin(azimuth_rad)
+    position = target + np.array([cosine * x - sine * y, sine * x + cosine * y, z])
+    return position, _look_at(position, target)
 
 
 def _look_at(position: np.ndarray, target: np.ndarray) -> list[float]:

@@ -56,6 +56,9 @@ PUSH_SPEED = 0.5
 """Fraction of the action bounds the expert pushes at; at full speed a block slides on by itself."""
 SETTLE_S = 0.5
 
+JointReading = tuple[tuple[str, ...], Array, Array]
+"""Names, positions and velocities of the joints."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeScore:
@@ -89,9 +92,13 @@ class TabletopEnvironment:
     """
 
     def __init__(self, sim: TabletopSim | None = None) -> None:
-        self.sim = sim or TabletopSim(TabletopConfig())
+        self.sim = sim or TabletopSim(TabletopConfig.from_variables())
         self._task: _Task | None = None
         self._goal_index = 0
+        self.keep_demonstration = False
+        """Whether ``reset`` also lets the expert go its whole way, and keeps what is seen."""
+        self.demonstration: list[tuple[Observation, JointReading]] = []
+        """What was seen of the last start's expert, a step apart, without pausing on the way."""
         self._makers: dict[str, Callable[[np.random.Generator, str], EpisodeStart | None]] = {
             'reach': self._reach,
             'push': self._push,
@@ -316,7 +323,23 @@ class TabletopEnvironment:
             goals.append(self._goal_here('goal'))
         block_after = self.sim.block_position(block)
         self.sim.restore(before)
+        if self.keep_demonstration:
+            self._demonstrate([waypoint for stage in stages for waypoint in stage])
+            self.sim.restore(before)
         return goals, block_after, block_before
+
+    def _demonstrate(self, waypoints: list[Waypoint]) -> None:
+        """Let the expert go through all waypoints and keep what is seen."""
+        driver = Driver(iter(waypoints))
+        self.demonstration = [(self.observe(), self.sim.joint_state())]
+        for _ in range(40 * len(waypoints)):
+            action = driver.action(self.sim.robot_state())
+            if action is None:
+                break
+            apply_action(self.sim, action)
+            self.demonstration.append((self.observe(), self.sim.joint_state()))
+        self.sim.advance(SETTLE_S)
+        self.demonstration.append((self.observe(), self.sim.joint_state()))
 
     def _goal_here(self, name: str) -> Goal:
         state = self.sim.robot_state()

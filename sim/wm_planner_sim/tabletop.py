@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 import math
+import os
 
 import numpy as np
 
-from wm_planner.core.config import parameter, validate
+from wm_planner.core.config import from_mapping, parameter, validate
 from wm_planner.core.errors import SimulatorError, UnknownNameError
 from wm_planner.core.geometry import Array, multiply_quaternions
 from wm_planner.core.types import ArmCommand, Image, RobotState
@@ -22,12 +24,16 @@ from wm_planner_sim.scene import (
     FINGER_TRAVEL_M,
     HOME_QPOS,
     build_model,
+    exterior_camera_pose,
     mujoco,
 )
 from wm_planner_sim.servo import ServoState, ToolServo
+from wm_planner_sim.variables import values_from_variables
 
 TOOL_DOWN_XYZW = (1.0, 0.0, 0.0, 0.0)
 """Tool orientation with the fingers pointing straight down and zero yaw (roll of pi)."""
+
+PREFIX = 'WM_PLANNER_TABLETOP_'
 
 _WXYZ_TO_XYZW = [1, 2, 3, 0]
 
@@ -38,6 +44,13 @@ class TabletopConfig:
 
     image_width: int = parameter(128, 'camera image width [px]', low=16, high=1920)
     image_height: int = parameter(128, 'camera image height [px]', low=16, high=1920)
+    exterior_azimuth_deg: float = parameter(
+        0.0,
+        'turn of the exterior camera about the vertical axis through what it looks at, '
+        'counter-clockwise from above [deg]',
+        low=-180.0,
+        high=180.0,
+    )
     timestep_s: float = parameter(0.004, 'physics time step [s]', low=0.0005, high=0.01)
     servo_rate_hz: float = parameter(50.0, 'rate of the tool-pose servo [Hz]', low=20.0, high=250.0)
     servo_speed_m_s: float = parameter(0.6, 'speed of the servo ramp [m/s]', low=0.01, high=2.0)
@@ -47,6 +60,13 @@ class TabletopConfig:
 
     def __post_init__(self) -> None:
         validate(self)
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str] | None = None) -> TabletopConfig:
+        """Return settings from PREFIX and a name in capitals; raises InvalidParameterError."""
+        variables = os.environ if variables is None else variables
+        values = values_from_variables(cls, PREFIX, variables)
+        return from_mapping(cls, values, where='environment')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +130,7 @@ class TabletopSim:
         )
         self._steps_total = 0
         self._substeps_left = 0
+        self.turn_exterior(math.radians(self.config.exterior_azimuth_deg))
         self.reset(seed=0)
 
     # -- state -----------------------------------------------------------------------------------
@@ -327,6 +348,13 @@ class TabletopSim:
             self._mj_renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         self._mj_renderer.update_scene(self._data, self._camera_id(camera), self._scene_option)
         return self._mj_renderer.render().copy()
+
+    def turn_exterior(self, azimuth_rad: float) -> None:
+        """Turn the exterior camera to an azimuth and leave it there, resets included."""
+        position, quaternion = exterior_camera_pose(azimuth_rad)
+        index = self._camera_id('exterior')
+        self._model.cam_pos[index], self._model.cam_quat[index] = position, quaternion
+        mujoco.mj_forward(self._model, self._data)
 
     def intrinsics(self, camera: str) -> CameraIntrinsics:
         """Return the pinhole intrinsics of a camera at the configured image size."""

@@ -54,13 +54,14 @@ class PlannerHarness:
         *,
         load: Any = load_planner,
         is_active: bool = True,
+        robot: type[LoopbackRobot] = LoopbackRobot,
         has_robot: bool = True,
     ) -> None:
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         clock = [p for p in overrides if p.name == 'use_sim_time']
-        self.robot = LoopbackRobot(self.context, parameter_overrides=clock)
+        self.robot = robot(self.context, parameter_overrides=clock)
         self.planner = PlannerNode(context=self.context, parameter_overrides=overrides, load=load)
         if not has_robot:
             self.robot.is_running = False

@@ -20,6 +20,7 @@ ROOMS_WITHOUT_ROS = (
     'policies',
     'evaluation',
     'training',
+    'imagination',
     'factory',
     'bringup',
     'tools.cli',

@@ -13,7 +13,8 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
 from fakes.planner_harness import QUICK, PlannerHarness  # noqa: E402
-from wm_planner.ros.goal_store import GoalStore, write_picture  # noqa: E402
+from wm_planner.ros.goal_set import GoalSet, SetGoal, save_goal_set  # noqa: E402
+from wm_planner.ros.goal_store import GoalStore, StoredGoal, write_picture  # noqa: E402
 from wm_planner.tools.cli import main  # noqa: E402
 from wm_planner_msgs.msg import PlannerStatus  # noqa: E402
 
@@ -93,3 +94,36 @@ def test_captured_goal_is_not_replaced_unless_asked_for(
     assert main(['goal', 'capture', 'twice']) == 2
     assert 'exists' in capsys.readouterr().err
     assert main(['goal', 'capture', 'twice', '--overwrite']) == 0
+
+
+def test_goals_of_a_set_are_pursued_in_order(
+    harness: PlannerHarness, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = np.array(harness.robot.position_m)
+    ways = [place + [0.0, 0.0, -0.05], place + [0.05, 0.0, -0.05]]  # inside the workspace
+    goals = tuple(
+        SetGoal(
+            stored=StoredGoal(goal=harness.goal(way, 0.0, name=f'{number:02d}_turn')),
+            reason='turn',
+            time_s=float(number),
+            seconds=1.0,
+        )
+        for number, way in enumerate(ways)
+    )
+    save_goal_set(tmp_path / 'set', GoalSet(source='test', goals=goals))
+    assert main(['goal', 'set', str(tmp_path / 'set'), '--enable', '--until-reached']) == 0
+    told = capsys.readouterr().out
+    assert 'goal 1 of 2: 00_turn' in told and 'goal 2 of 2: 01_turn' in told
+    assert 'the last goal is reached' in told
+    assert np.linalg.norm(np.array(harness.robot.position_m) - ways[1]) < 0.03
+
+
+def test_set_that_is_not_finished_in_the_time_of_its_demonstration_fails(
+    harness: PlannerHarness, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = np.array(harness.robot.position_m)
+    far = harness.goal(place + [-0.05, 0.18, -0.1], 0.0, name='00_final')
+    entry = SetGoal(stored=StoredGoal(goal=far), reason='final', time_s=0.1, seconds=0.01)
+    save_goal_set(tmp_path / 'set', GoalSet(source='test', goals=(entry,)))
+    assert main(['goal', 'set', str(tmp_path / 'set'), '--enable', '--step-s', '0.1']) == 1
+    assert 'the steps of the last goal are used up' in capsys.readouterr().out

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import threading
 import time
 from typing import Protocol, runtime_checkable
@@ -27,7 +27,12 @@ from wm_planner.core.errors import PlannerTimeoutError
 from wm_planner.core.protocols import LooksAhead, Planner, TakesInstruction
 from wm_planner.core.types import Goal
 
-__all__ = ['PlanOutcome', 'PlanRequest', 'PlannerInfo', 'PlanningWorker']
+__all__ = ['IdleWork', 'PlanOutcome', 'PlanRequest', 'PlannerInfo', 'PlanningWorker']
+
+_OVER = object()
+
+IdleWork = Callable[[Planner], Iterator[None]]
+"""Work for the planning thread that yields after each bit, so that a plan waits for one at most."""
 
 
 @runtime_checkable
@@ -64,6 +69,8 @@ class PlanningWorker:
         self._request: PlanRequest | None = None
         self._outcome: PlanOutcome | None = None
         self._goals: deque[tuple[Goal, GoalDone]] = deque()
+        self._idle: deque[tuple[IdleWork, GoalDone]] = deque()
+        self._idle_bits: Iterator[None] | None = None  # of the first in ``_idle``, once begun
         self._reset_wanted = False
         self._task: str | None = None  # an instruction that the planner has not got yet
         self._stop_wanted = False
@@ -105,6 +112,20 @@ class PlanningWorker:
             if is_open:
                 self._goals.append((goal, done))
                 self._note_work()
+        if not is_open:
+            done(stopped_error())
+
+    def when_idle(self, work: IdleWork, done: GoalDone) -> None:
+        """Run ``work`` bit by bit on the planning thread while there is nothing else to do.
+
+        ``done`` is called exactly once, as by ``prepare_goal``. Plans and goals come first: they
+        wait for the bit under way, and for no more.
+        """
+        with self._wake:
+            is_open = self._is_open and self._thread.is_alive() and not self._stop_wanted
+            if is_open:
+                self._idle.append((work, done))
+                self._wake.notify_all()
         if not is_open:
             done(stopped_error())
 
@@ -204,8 +225,10 @@ class PlanningWorker:
         return not self._thread.is_alive()
 
     def _take_goals(self) -> list[GoalDone]:
-        """Return what is to be called for goals that nobody will encode; with the lock held."""
-        unfinished = [done for _, done in self._goals]
+        """Return what is to be called for work that nobody will do; with the lock held."""
+        unfinished = [done for _, done in (*self._goals, *self._idle)]
+        self._idle.clear()
+        self._idle_bits = None
         if self._goal_under_way is not None:
             unfinished.append(self._goal_under_way)
         self._goals.clear()
@@ -261,8 +284,16 @@ class PlanningWorker:
                     or self._reset_wanted
                     or self._goals
                     or self._request
+                    or self._idle
                 )
             )
+            if self._stop_wanted or self._life != life:
+                return False
+            is_idle = not (self._reset_wanted or self._goals or self._request)
+        if is_idle:
+            self._idle_bit(planner, life)
+            return True
+        with self._wake:
             if self._stop_wanted or self._life != life:
                 return False
             is_reset, self._reset_wanted = self._reset_wanted, False
@@ -300,3 +331,29 @@ class PlanningWorker:
                     has_more = bool(self._goals or self._request)
                     self._busy_since_ns = self._monotonic_ns() if has_more else None
         return True
+
+    def _idle_bit(self, planner: Planner, life: int) -> None:
+        """Do the next bit of the first idle work; only this thread takes it from the queue."""
+        with self._wake:
+            if self._life != life or not self._idle:
+                return
+            work, done = self._idle[0]
+            bits = self._idle_bits
+        is_over = False
+
+        def run() -> None:
+            nonlocal bits, is_over
+            if bits is None:
+                bits = work(planner)
+            is_over = next(bits, _OVER) is _OVER
+
+        error = attempt(run)
+        with self._wake:
+            if self._life != life:
+                return  # told already that it will not be done
+            is_done = error is not None or is_over
+            self._idle_bits = None if is_done else bits
+            if is_done:
+                self._idle.popleft()
+        if is_done:
+            call(done, error)

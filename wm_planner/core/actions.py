@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wm_planner.core.errors import InvalidActionError
-from wm_planner.core.geometry import apply_delta
+from wm_planner.core.geometry import Array, apply_delta, pose_delta
 from wm_planner.core.types import ActionKind, ActionSpec, ArmCommand, RobotState
 
 _DELTA_POSITION = (ActionKind.DX, ActionKind.DY, ActionKind.DZ)
@@ -49,6 +49,24 @@ def action_to_command(
         quaternion_xyzw=quaternion,
         gripper_closedness=closedness,
     )
+
+
+def action_between(before: RobotState, after: RobotState, spec: ActionSpec) -> Array:
+    """Return the action [A] that leads from one state to the other, clipped to the spec's bounds.
+
+    The inverse of ``action_to_command``; rotations the spec does not name are left out.
+    """
+    delta_position, delta_euler = pose_delta(
+        before.position_m, before.quaternion_xyzw, after.position_m, after.quaternion_xyzw
+    )
+    values = {
+        **dict(zip((kind.value for kind in _DELTA_POSITION), delta_position, strict=True)),
+        **dict(zip((kind.value for kind in _DELTA_EULER), delta_euler, strict=True)),
+        ActionKind.GRIPPER.value: after.gripper_closedness,
+        ActionKind.DGRIPPER.value: after.gripper_closedness - before.gripper_closedness,
+    }
+    action: Array = np.clip([values[name] for name in spec.names], spec.low, spec.high)
+    return action
 
 
 def planner_steps(count: int, count_step_s: float, step_duration_s: float) -> int:

@@ -95,6 +95,42 @@ class InvalidActionError(InputError):
     code = 107
 
 
+class CalibrationError(InputError):
+    """Moves cannot be calibrated from, or a camera calibration cannot be used."""
+
+    code = 108
+
+
+class CalibrationMismatchError(InputError):
+    """The robot profile's camera calibration belongs to another world model."""
+
+    code = 109
+
+
+class RecordingError(InputError):
+    """A bag, video or folder cannot be read, or lacks what was asked of it."""
+
+    code = 110
+
+
+class DemonstrationError(InputError):
+    """A demonstration shows nothing that could be pursued, e.g. no motion."""
+
+    code = 111
+
+
+class AspectMismatchError(InputError):
+    """Pictures have another aspect than the camera, or than those beside them."""
+
+    code = 112
+
+
+class FrameBankError(InputError):
+    """A bank of frames is of another camera than the one that is looked through."""
+
+    code = 113
+
+
 # 2xx: data ----------------------------------------------------------------------------------------
 
 
@@ -363,6 +399,18 @@ class RobotDescriptionError(DriverError):
     """The robot description is missing, unreadable or contradicts the robot profile."""
 
     code = 506
+
+
+class CommandIgnoredError(DriverError):
+    """The arm does not do what it is told."""
+
+    code = 507
+
+
+class ArmInUseError(DriverError):
+    """Somebody else commands the arm."""
+
+    code = 508
 
 
 def all_error_classes() -> dict[int, type[WmPlannerError]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from wm_planner.core.calibration import CameraCalibration
 from wm_planner.core.config import REQUIRED, from_mapping, parameter, validate
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.geometry import Array
@@ -143,11 +144,12 @@ class RobotProfile:
         choices=STATE_SOURCES,
     )
     topics: Topics = field(default_factory=Topics)
-    stops: StopInputs = field(default_factory=StopInputs)
     kinematics: KinematicsConfig = field(default_factory=KinematicsConfig)
     joint_limits: JointLimitsConfig = field(default_factory=JointLimitsConfig)
     gripper_settings: GripperConfig = field(default_factory=GripperConfig)
     servo: ServoConfig = field(default_factory=ServoConfig)
+    stops: StopInputs = field(default_factory=StopInputs)
+    calibration: CameraCalibration = field(default_factory=CameraCalibration)
 
     def __post_init__(self) -> None:
         validate(self)

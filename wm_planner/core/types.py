@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 import enum
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,9 @@ from wm_planner.core.errors import (
     WmPlannerError,
 )
 from wm_planner.core.geometry import Array, normalise_quaternion, quaternion_to_euler
+
+if TYPE_CHECKING:
+    from wm_planner.core.imagination import Imagination, PlanStart
 
 Image = npt.NDArray[np.uint8]
 
@@ -367,6 +371,8 @@ class Plan:
     energy: float
     goal_energy: float
     diagnostics: PlanDiagnostics
+    imagination: Imagination | None = None  # of the model, where there is one
+    start: PlanStart | None = None  # what makes the same plan again; None for policies
 
     def __post_init__(self) -> None:
         actions = np.array(self.actions, dtype=np.float64)

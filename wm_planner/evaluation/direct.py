@@ -291,7 +291,10 @@ def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
             yield DirectRunner(
                 environment=environment,
                 planner=make_planner(
-                    choice.planner, choice.model, choice.settings(), device=request.device
+                    choice.planner,
+                    choice.model,
+                    replace(choice.settings(), calibration=profile.calibration),
+                    device=request.device,
                 ),
                 safety=SafetyFilter(profile, SafetyConfig()),
                 planner_name=choice.planner,

@@ -152,7 +152,7 @@ def ray_workers(request: RunRequest, *, count: int, address: str = '') -> Iterat
     A process that has joined a Ray already stays in it. Raises MissingAssetError without Ray,
     DriverError without a cluster, and what keeps a worker from being made.
     """
-    ray = _import_ray()
+    ray = _import_ray(is_local=not address)
     is_ours = not ray.is_initialized()
     if is_ours:
         _join(ray, count, address)
@@ -185,11 +185,15 @@ def _join(ray: Any, count: int, address: str) -> None:
         ) from error
 
 
-def _import_ray() -> Any:
+def _import_ray(*, is_local: bool) -> Any:
     os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
     os.environ.setdefault('RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO', '0')
     # Ray would let anything else on the machine go first; then two workers are slower than none.
     os.environ.setdefault('RAY_worker_niceness', '0')
+    if is_local:
+        # A Ray of our own listens on loopback alone. It says so only of systems on which it knows
+        # no clusters, but that is what the variable does; read when ray is imported.
+        os.environ.setdefault('RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER', '0')
     try:
         import ray
     except ImportError as error:

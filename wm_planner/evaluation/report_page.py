@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from wm_planner.evaluation.leaderboard import PublishedRow, published
 from wm_planner.evaluation.records import EpisodeRecord, jsonable
+from wm_planner.evaluation.replay_page import replay_context
 from wm_planner.evaluation.report_figures import (
     Point,
     Series,
@@ -52,8 +54,13 @@ class _Run:
 _Key = tuple[str, str, int | None]
 
 
-def render_report(results: Sequence[Result], *, title: str) -> str:
-    """Return the page over ``results``: HTML that needs no other file and no network."""
+def render_report(
+    results: Sequence[Result],
+    *,
+    title: str,
+    replays: Sequence[tuple[Path, dict[str, Any]]] = (),
+) -> str:
+    """Return the page over ``results`` and ``replays``: HTML without other files or a network."""
     runs = [
         _Run(result=result, colour=run_colour(place), rows=score_rows(result.episodes))
         for place, result in enumerate(results)
@@ -70,14 +77,22 @@ def render_report(results: Sequence[Result], *, title: str) -> str:
         'published_rows': rows,
         'table': [_line(key, names[key], runs, rows) for key in keys],
         'has_cost': has_cost,
-        'rate_figure': _data_uri(_rate_figure(keys, names, runs, rows)),
+        'rate_figure': _data_uri(_rate_figure(keys, names, runs, rows)) if runs else '',
         'cost_figure': _data_uri(_cost_figure(keys, names, runs)) if has_cost else '',
         'energy_figure': _energy_figure(runs),
         'strips': [strip for run in runs for strip in _strips(run)],
         'tasks': _task_lines(runs),
         'endings': [_endings(run) for run in runs],
+        'replays': _replays(replays),
     }
     return _template().render(context)
+
+
+def _replays(replays: Sequence[tuple[Path, dict[str, Any]]]) -> dict[str, Any] | None:
+    if not replays:
+        return None
+    context = replay_context(replays)
+    return {**context, 'figure': _data_uri(context['figure'])}
 
 
 def _template() -> Any:

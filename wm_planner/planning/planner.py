@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import math
 import threading
@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from wm_planner.core.actions import gripper_pin
+from wm_planner.core.calibration import NO_TURN_XYZW, actions_to_base, spec_in_base
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import NoFiniteEnergyError, PlannerFailedError
 from wm_planner.core.geometry import Array
+from wm_planner.core.imagination import Imagination, PlanStart
 from wm_planner.core.protocols import (
     Calibrated,
     Objective,
@@ -36,6 +38,7 @@ from wm_planner.core.types import (
 )
 from wm_planner.planning.deadline import Stopwatch, TimeBudget
 from wm_planner.planning.expectation import Expectation, relief
+from wm_planner.planning.scoring import Scorer
 from wm_planner.planning.shooting import ChunkSize, ShootingEnergy
 
 
@@ -66,6 +69,9 @@ class PlannerConfig:
         low=0,
         high=100_000,
     )
+    keep_prediction: bool = parameter(
+        True, 'let plans carry what the model predicts under them, for ~/imagined'
+    )
     goal_cache_size: int = parameter(
         16, 'goals whose latents are kept', low=1, high=1000, read_only=True
     )
@@ -95,6 +101,9 @@ class WorldModelPlanner:
     plan is used up or the last plan failed) and returns what it found within the deadline. What
     leaves is finite and inside the model's bounds; anything else raises.
 
+    ``axes_xyzw`` turns the model's action axes into base_frame (core/calibration.py): the search
+    runs in the model's axes, the plan that leaves is in base_frame.
+
     Belongs to the planning thread, but ``request_stop`` may be called from any thread.
     """
 
@@ -106,9 +115,12 @@ class WorldModelPlanner:
         config: PlannerConfig,
         *,
         device: torch.device | str,
+        axes_xyzw: Sequence[float] = NO_TURN_XYZW,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._model = model
+        self._axes_xyzw = tuple(axes_xyzw)
+        self._base_spec = spec_in_base(model.action_spec, self._axes_xyzw)
         self._objective = objective
         self._optimizer = optimizer
         self._config = config
@@ -124,8 +136,8 @@ class WorldModelPlanner:
 
     @property
     def action_spec(self) -> ActionSpec:
-        """Return the model's action spec."""
-        return self._model.action_spec
+        """Return the spec of the plans, which are in base_frame."""
+        return self._base_spec
 
     @property
     def context_frames(self) -> int:
@@ -185,12 +197,7 @@ class WorldModelPlanner:
         least until there are enough elites. Raises PlanningError.
         """
         watch = Stopwatch(self._monotonic_ns)
-        frames = len(observation.states)
-        if frames != self.context_frames:
-            raise PlannerFailedError(
-                f'the observation holds {frames} frames; valid: {self.context_frames}, the '
-                "world model's context_frames."
-            )
+        self._check_frames(observation)
         last, self._last = self._last, None  # a plan that fails leaves nothing to start from
         cached = self._goal_latent(goal)
         watch.lap('goal')
@@ -198,10 +205,9 @@ class WorldModelPlanner:
         goal_energy = self._distance_now(state, cached.latent)
         surprise = self._expectation.surprise(state, executed_steps)
         watch.lap('encode')
-        init_mean = init_elites = None
-        if self._config.warm_start and last is not None and last.goal is cached:
-            init_mean = shift_steps(last.mean, executed_steps)
-            init_elites = shift_steps(last.elites, executed_steps)
+        if not self._config.warm_start or (last is not None and last.goal is not cached):
+            last = None
+        start = self._start(observation, last, executed_steps, deadline_s)
         budget = self._time_budget(watch, deadline_s)
         energy = ShootingEnergy(
             self._model,
@@ -214,8 +220,8 @@ class WorldModelPlanner:
         found = self._optimizer.minimize(
             energy,
             self._spec_for(goal, observation),
-            init_mean=init_mean,
-            init_elites=init_elites,
+            init_mean=None if last is None else shift_steps(last.mean, executed_steps),
+            init_elites=None if last is None else shift_steps(last.elites, executed_steps),
             generator=self._generator,
             should_stop=budget.stop_reason,
         )
@@ -242,6 +248,102 @@ class WorldModelPlanner:
                 surprise=surprise,
                 milliseconds=watch.finish(),
             ),
+            imagination=self._imagination(found, energy, state, cached, observation),
+            start=start,
+        )
+
+    @torch.inference_mode()
+    def scorer(self, observation: Observation, goal: Goal) -> Scorer:
+        """Return the energies and predictions of any actions from ``observation``, to look at.
+
+        Leaves warm start and draws alone. Raises what ``plan`` raises of its two arguments.
+        """
+        self._check_frames(observation)
+        cached = self._goal_latent(goal)
+        return Scorer(
+            self._model,
+            self._objective,
+            state=self._model.encode(observation),
+            goal_latent=cached.latent,
+            spec=self._spec_for(goal, observation),
+            chunk_size=self._chunk_size,
+        )
+
+    @torch.inference_mode()
+    def encode_picture(self, picture: Goal) -> Tensor:
+        """Return the latent [N, D] of a picture, comparable with predictions; nothing is kept."""
+        latent: Tensor = self._model.encode_goal(picture)
+        return latent
+
+    @torch.inference_mode()
+    def restore(self, start: PlanStart, goal: Goal) -> None:
+        """Go back to where a plan toward ``goal`` began, so that ``plan`` makes it again.
+
+        Raises PlannerFailedError for a generator of another device or library.
+        """
+        cached = self._goal_latent(goal)
+        state = torch.frombuffer(bytearray(start.generator_state), dtype=torch.uint8)
+        try:
+            self._generator.set_state(state)
+        except (RuntimeError, TypeError) as error:
+            raise PlannerFailedError(
+                f'the state of the draws does not fit this generator ({error}); valid: one that '
+                'was recorded on the same kind of device.'
+            ) from error
+        self._last = None
+        if start.mean is not None and start.elites is not None:
+            device = self._generator.device
+            self._last = _WarmStart(
+                cached,
+                torch.tensor(start.mean, device=device),
+                torch.tensor(start.elites, device=device),
+            )
+
+    def _check_frames(self, observation: Observation) -> None:
+        frames = len(observation.states)
+        if frames != self.context_frames:
+            raise PlannerFailedError(
+                f'the observation holds {frames} frames; valid: {self.context_frames}, the '
+                "world model's context_frames."
+            )
+
+    def _start(
+        self,
+        observation: Observation,
+        last: _WarmStart | None,
+        executed_steps: int,
+        deadline_s: float | None,
+    ) -> PlanStart:
+        """Return what the search that is about to begin starts from."""
+        limit_s = self._config.deadline_s if deadline_s is None else deadline_s
+        return PlanStart(
+            executed_steps=executed_steps,
+            deadline_s=limit_s,
+            image_stamps_ns=observation.image_stamps_ns,
+            states=observation.states,
+            generator_state=self._generator.get_state().numpy().tobytes(),
+            mean=None if last is None else last.mean.float().cpu().numpy(),
+            elites=None if last is None else last.elites.float().cpu().numpy(),
+        )
+
+    def _imagination(
+        self,
+        found: OptimizationResult,
+        energy: ShootingEnergy,
+        state: object,
+        goal: _CachedGoal,
+        observation: Observation,
+    ) -> Imagination | None:
+        if not self._config.keep_prediction:
+            return None
+        return Imagination(
+            latents=energy.predicted(found.actions),
+            now=self._model.current(state),
+            goal=goal.latent,
+            distance=self._objective.distance,
+            image=observation.images[-1],
+            goal_image=goal.goal.image,
+            state=observation.state,
         )
 
     def _goal_latent(self, goal: Goal) -> _CachedGoal:
@@ -271,7 +373,7 @@ class WorldModelPlanner:
         return distance
 
     def _spec_for(self, goal: Goal, observation: Observation) -> ActionSpec:
-        spec, closedness = self.action_spec, goal.gripper_closedness
+        spec, closedness = self._model.action_spec, goal.gripper_closedness
         if closedness is None or not self._config.pin_gripper:
             return spec
         pins = gripper_pin(spec, closedness, observation.state, self._config.closed_above)
@@ -287,13 +389,13 @@ class WorldModelPlanner:
         )
 
     def _checked_actions(self, found: OptimizationResult) -> Array:
-        """Return the plan [H, A] in double precision, inside the bounds to the last bit."""
+        """Return the plan [H, A] in base_frame, inside the model's bounds to the last bit."""
         actions = found.actions.double().cpu().numpy()
         if not (np.all(np.isfinite(actions)) and math.isfinite(found.energy)):
             raise PlannerFailedError('the optimizer returned a plan that is not finite.')
         # Bounds were held in single precision, whose rounding may lie just outside.
-        inside: Array = np.clip(actions, self.action_spec.low, self.action_spec.high)
-        return inside
+        spec = self._model.action_spec
+        return actions_to_base(np.clip(actions, spec.low, spec.high), spec, self._axes_xyzw)
 
 
 def shift_steps(sequences: Tensor, executed_steps: int) -> Tensor | None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 import time
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from wm_planner.core.calibration import NO_TURN_XYZW
 from wm_planner.core.config import from_mapping
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.protocols import HorizonBound, WorldModel
@@ -101,9 +102,12 @@ def make_world_model_planner(
     config: PlanningConfig,
     *,
     device: torch.device | str,
+    axes_xyzw: Sequence[float] = NO_TURN_XYZW,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
 ) -> WorldModelPlanner:
     """Return a planner on ``model``; to be called on the thread that will plan.
+
+    ``axes_xyzw`` is the rotation from the model's action axes to base_frame.
 
     Raises InvalidParameterError for a horizon that is beyond the model.
     """
@@ -112,5 +116,11 @@ def make_world_model_planner(
     optimizer = OPTIMIZERS.get(optimizer_name).make(config.optimizer, device=device)
     objective = make_objective(config.objective, horizon=config.optimizer.horizon)
     return WorldModelPlanner(
-        model, objective, optimizer, config.planner, device=device, monotonic_ns=monotonic_ns
+        model,
+        objective,
+        optimizer,
+        config.planner,
+        device=device,
+        axes_xyzw=axes_xyzw,
+        monotonic_ns=monotonic_ns,
     )

@@ -71,6 +71,7 @@ class ShootingEnergy:
         self._goes_on = goes_on
         self._fits: int | None = None  # what the model says, asked once
         self.first_energies: Tensor | None = None  # [S'] of the first candidates
+        self._single: tuple[Tensor, Tensor] | None = None  # the last lone sequence, as predicted
 
     def __call__(self, actions: Tensor) -> Tensor:
         """Return energies [S'] of the first S' <= S of ``actions`` [S, H, A]."""
@@ -86,6 +87,16 @@ class ShootingEnergy:
         if self.first_energies is None:
             self.first_energies = found
         return found
+
+    def predicted(self, actions: Tensor) -> Tensor:
+        """Return what the model predicts [H, N, D] under ``actions`` [H, A].
+
+        No rollout is needed where that sequence was the last to be scored alone, as the mean is
+        that a search ends with.
+        """
+        if self._single is None or not torch.equal(self._single[0], actions):
+            self._single = (actions, self._model.rollout(self._state, actions.unsqueeze(0))[0])
+        return self._single[1]
 
     def _score_chunk(self, actions: Tensor) -> Tensor:
         """Return energies of as many of ``actions`` as can be rolled out at once."""
@@ -119,6 +130,8 @@ class ShootingEnergy:
         """Return energies [S], or None when there is not enough memory, its remains freed."""
         try:
             predicted = self._model.rollout(self._state, actions)  # [S, H, N, D]
+            if actions.shape[0] == 1:
+                self._single = (actions[0], predicted[0])
             energies: Tensor = self._objective(predicted, self._goal_latent, actions)
             return energies
         except (RuntimeError, MemoryError) as error:

@@ -47,6 +47,16 @@ def _noop() -> PolicyEntry:
     return PolicyEntry(PolicyConfig, lambda config, spec: NoopPolicy(spec, seed=config.seed))
 
 
+def _calibration_moves() -> PolicyEntry:
+    from wm_planner.policies.calibration_moves import CalibrationMoves, CalibrationMovesConfig
+
+    return PolicyEntry(
+        CalibrationMovesConfig,
+        lambda config, spec: CalibrationMoves(config),
+        has_own_actions=True,
+    )
+
+
 def _playback() -> PolicyEntry:
     from wm_planner.policies.playback import PlaybackConfig, PlaybackPolicy
 
@@ -95,6 +105,7 @@ POLICIES: Registry[PolicyEntry] = Registry(
     builtins={
         'random': _random,
         'noop': _noop,
+        'calibration_moves': _calibration_moves,
         'playback': _playback,
         'openpi': _openpi,
         'openvla': _openvla,

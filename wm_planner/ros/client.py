@@ -231,6 +231,10 @@ class PlannerClient:
         """Latch the emergency stop."""
         self._call('planner', Trigger, 'estop', Trigger.Request())
 
+    def compute_landscape(self) -> str:
+        """Have ~/energy_landscape published; return what the planner says of it."""
+        return str(self._call('planner', Trigger, 'compute_landscape', Trigger.Request()).message)
+
     def reset(self) -> None:
         """Leave a latched fault or emergency stop."""
         self._call('planner', Trigger, 'reset', Trigger.Request())

@@ -20,7 +20,9 @@ from wm_planner.core.protocols import Clock
 from wm_planner.core.types import Goal
 from wm_planner.ros import qos
 from wm_planner.ros.conversions import image_to_message
+from wm_planner.ros.plan_record import goal_to_message
 from wm_planner.ros.spinning import awaitable
+from wm_planner_msgs.msg import GoalRecord
 
 if TYPE_CHECKING:
     from wm_planner.control.status import ControllerStatus
@@ -45,6 +47,7 @@ class GoalDesk:
         self._goals: tuple[Goal, ...] = ()
         self._shown: Goal | None = None
         self._publisher = node.create_publisher(ImageMessage, '~/goal_image', qos.LATCHED)
+        self._records = node.create_publisher(GoalRecord, '~/goal_record', qos.LATCHED)
         self.on_replaced: Callable[[], None] = lambda: None
         self.status: ControllerStatus | None = None
 
@@ -54,6 +57,11 @@ class GoalDesk:
         if self._stack is None:
             raise self._unavailable
         return self._stack
+
+    @property
+    def shown(self) -> Goal | None:
+        """Return the goal in force, or the last one that was."""
+        return self._shown
 
     def open(self, stack: PlannerStack) -> None:
         """Let goals in: the node is active."""
@@ -117,6 +125,7 @@ class GoalDesk:
             self._publisher.publish(
                 image_to_message(goal.image, stamp_ns=now_ns, frame_id=frame_id)
             )
+            self._records.publish(goal_to_message(goal, stamp_ns=now_ns, camera_frame=frame_id))
 
     async def _encoded(self, goal: Goal, stack: PlannerStack) -> WmPlannerError | None:
         future, set_result = awaitable(self._node)

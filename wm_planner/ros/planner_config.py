@@ -23,9 +23,11 @@ from wm_planner.factory import (
     make_planner,
     resolve_planning_config,
 )
+from wm_planner.imagination.imaginer import ImaginationConfig
 from wm_planner.models.registry import MODELS
 from wm_planner.planning.presets import PRESETS
 from wm_planner.policies.registry import POLICIES
+from wm_planner.ros.landscape_service import LandscapeServiceConfig
 from wm_planner.ros.parameters import NodeParameters
 
 PROFILE_PREFIX = 'profile'
@@ -79,6 +81,8 @@ class PlannerNodeConfig:
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     controller: ControllerConfig = field(default_factory=ControllerConfig)
+    imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
+    landscape: LandscapeServiceConfig = field(default_factory=LandscapeServiceConfig)
 
     def __post_init__(self) -> None:
         validate(self)
@@ -140,6 +144,25 @@ class PlannerParameters:
         """Return the robot profile with the values of ``profile.*``."""
         return self._parameters.read(self._profile, PROFILE_PREFIX)
 
+    def description(self) -> dict[str, Any]:
+        """Return what a replay needs to plan as this node does, as plain values."""
+        config, settings = self.node_config(), self.settings()
+        groups = {
+            config.planner: settings.optimizer,
+            OBJECTIVE_PREFIX: settings.objective,
+            PLANNING_PREFIX: settings.planner,
+            MODEL_PREFIX: settings.model,
+        }
+        return {
+            'planner': config.planner,
+            'model': config.model,
+            'preset': config.preset,
+            'robot': config.robot,
+            'device': device_of(config),
+            'num_threads': threads_of(config),
+            'values': {f'{p}.{k}': v for p, group in groups.items() for k, v in group.items()},
+        }
+
     def settings(self) -> PlannerSettings:
         """Return what the factory makes the planner from."""
         values = {
@@ -152,6 +175,7 @@ class PlannerParameters:
             optimizer=values.get(self.node_config().planner, {}),
             objective=values.get(OBJECTIVE_PREFIX, {}),
             planner=values.get(PLANNING_PREFIX, {}),
+            calibration=self.profile().calibration,
         )
 
 
@@ -167,11 +191,22 @@ def load_planner(config: PlannerNodeConfig, settings: PlannerSettings) -> Planne
     """Return the planner; runs on the planning thread, which is to be its only user."""
     import torch
 
-    torch.set_num_threads(config.num_threads or max(1, (os.cpu_count() or 1) - 1))
-    device = config.device
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    return make_planner(config.planner, config.model, settings, device=device)
+    torch.set_num_threads(threads_of(config))
+    return make_planner(config.planner, config.model, settings, device=device_of(config))
+
+
+def threads_of(config: PlannerNodeConfig) -> int:
+    """Return how many CPU threads the planner uses."""
+    return config.num_threads or max(1, (os.cpu_count() or 1) - 1)
+
+
+def device_of(config: PlannerNodeConfig) -> str:
+    """Return the torch device that the planner uses."""
+    import torch
+
+    if config.device != 'auto':
+        return config.device
+    return 'cuda' if torch.cuda.is_available() else 'cpu'
 
 
 def _default_groups(planner: str, model: str, preset: str, *, seed: int) -> dict[str, Any]:

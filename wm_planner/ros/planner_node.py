@@ -34,8 +34,11 @@ from wm_planner.ros.conversions import plan_to_message, status_to_message
 from wm_planner.ros.diagnostics import DIAGNOSTICS_TOPIC, diagnostics_message
 from wm_planner.ros.goal_desk import GoalDesk
 from wm_planner.ros.goal_services import GoalServices
+from wm_planner.ros.imagined import ImaginedTopics
 from wm_planner.ros.ingest import inputs_of
+from wm_planner.ros.landscape_service import LandscapeService
 from wm_planner.ros.parameters import NodeParameters
+from wm_planner.ros.plan_record import PlanRecords
 from wm_planner.ros.planner_config import PlannerNodeConfig, PlannerParameters, load_planner
 from wm_planner.ros.planner_monitor import PlannerMonitor
 from wm_planner.ros.planner_stack import PlannerLoader, PlannerStack, build_stack
@@ -86,6 +89,9 @@ class PlannerNode(LifecycleNode):
         )
         self._reach = ReachGoalServer(self, self._desk)
         self._description = DescriptionListener(self, profile, self._guard)
+        self._imagined = ImaginedTopics(self)
+        self._landscapes = LandscapeService(self, self._desk, self._guard)
+        self._records = PlanRecords(self)
         self._status = self.create_publisher(PlannerStatus, '~/status', qos.STATUS)
         self._plans = self.create_publisher(PlanDiagnostics, '~/plan_diagnostics', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, DIAGNOSTICS_TOPIC, qos.STATUS)
@@ -128,6 +134,7 @@ class PlannerNode(LifecycleNode):
             self._release()
             return _FAILURE
         self._fault = None
+        self._open_views(self._stack)
         self._desk.close(PlanningError('the planner node is not active; valid: after activation.'))
         self.get_logger().info(
             f'configured: {self._chosen()}, {info.context_frames} context frame(s), a step takes '
@@ -210,7 +217,10 @@ class PlannerNode(LifecycleNode):
         plan = status.latest_plan
         if plan is not None:
             self._monitor.plan_done(plan, now_ns if status.sent is not None else None)
+            self._records.on_plan(plan, base_frame)
             self._plans.publish(plan_to_message(plan, base_frame=base_frame, now_ns=now_ns))
+            self._imagined.on_plan(plan)
+        self._landscapes.on_tick(monotonic_ns)
         self._status.publish(status_to_message(status, stamp_ns=now_ns, base_frame=base_frame))
 
     def _start(self) -> None:
@@ -248,6 +258,14 @@ class PlannerNode(LifecycleNode):
         )
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _open_views(self, stack: PlannerStack) -> None:
+        """Say what plans here, and let people look at what it thinks."""
+        config, given = self._planner_parameters.node_config(), self._planner_parameters.settings()
+        self._landscapes.config = config.landscape
+        weights = str(given.model.get('weights', ''))
+        self._imagined.open(stack, config.imagination, model=config.model, weights=weights)
+        self._records.on_configured(self._planner_parameters.description())
 
     def _begin_loading(self) -> PlannerLoader:
         config = self._planner_parameters.node_config()
@@ -308,8 +326,11 @@ class PlannerNode(LifecycleNode):
         loader, self._loader = self._loader, None
         timeout_s = self._planner_parameters.node_config().stop_timeout_s
         if stack is not None:
-            return stack.close(timeout_s)
-        return loader is None or loader.worker.stop(timeout_s)
+            is_stopped = stack.close(timeout_s)
+        else:
+            is_stopped = loader is None or loader.worker.stop(timeout_s)
+        self._imagined.close(timeout_s)  # last: the arm does not wait for a drawing
+        return is_stopped
 
     def _set_fault(self, error: Exception) -> None:
         self._fault = as_wm_planner_error(error)

@@ -46,10 +46,18 @@ DEFAULT_TOPICS = (
     '/episode_status',
     'wm_planner/status',
     'wm_planner/plan_diagnostics',
+    'wm_planner/plan_start',
+    'wm_planner/planner_settings',
     'wm_planner/goal_image',
     'wm_planner/dry_run/target_pose',
     'wm_planner/dry_run/gripper_target',
     'wm_planner/dry_run/target_joints',
+    'wm_planner/goal_record',
+    'wm_planner/imagined',
+    'wm_planner/imagined_outcome',
+    'wm_planner/imagined_path',
+    'wm_planner/imagined_markers',
+    'wm_planner/energy_landscape',
     DIAGNOSTICS_TOPIC,
 )
 

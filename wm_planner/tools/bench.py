@@ -24,6 +24,11 @@ from wm_planner.evaluation.threads import planning_threads
 from wm_planner.tools.bench_arena import measure_arena
 from wm_planner.tools.bench_device import SIZES, DeviceBench
 from wm_planner.tools.bench_endurance import run_endurance
+from wm_planner.tools.bench_imagination import (
+    measure_landscapes,
+    measure_overhead,
+    measure_pictures,
+)
 from wm_planner.tools.bench_live import measure_free_run, measure_loop
 from wm_planner.tools.bench_parts import (
     SAMPLES,
@@ -197,34 +202,6 @@ def arena(
 
 
 @app.command()
-def endurance(
-    minutes: Annotated[float, typer.Option(min=0.1, help='How long to drive [min].')] = 30.0,
-    seed: Annotated[int, typer.Option(min=0, help='Seed of the episodes.')] = 0,
-    json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
-) -> None:
-    """Drive goal after goal over the live graph: missed holds, memory, rates, minute by minute.
-
-    Nothing is judged: machines differ, and others may use this one.
-    """
-    console = Console(stderr=True)
-    load = os.getloadavg()[0]
-    with interrupt_on_sigterm():
-        found = run_endurance(minutes, seed=seed, on_minute=lambda row: console.print(str(row)))
-    result = {
-        'benchmark': 'endurance',
-        'device': f'cpu ({describe_machine()})',
-        'cores': usable_cores(),
-        'load_average_before': load,
-        'load_average_after': os.getloadavg()[0],
-        'versions': installed_versions(),
-        **found,
-    }
-    if json_file is not None:
-        write_json(json_file, result)
-    Console().print_json(data={k: v for k, v in result.items() if k != 'minutes'})
-
-
-@app.command()
 def kinematics(
     robot: Annotated[str, typer.Option(help='A name in config/robots, or a .yaml file.')] = (
         'panda_sim'
@@ -262,6 +239,77 @@ def kinematics(
     if json_file is not None:
         write_json(json_file, result)
     Console().print(table_of(result))
+
+
+@app.command()
+def endurance(
+    minutes: Annotated[float, typer.Option(min=0.1, help='How long to drive [min].')] = 30.0,
+    seed: Annotated[int, typer.Option(min=0, help='Seed of the episodes.')] = 0,
+    json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
+) -> None:
+    """Drive goal after goal over the live graph: missed holds, memory, rates, minute by minute.
+
+    Nothing is judged: machines differ, and others may use this one.
+    """
+    console = Console(stderr=True)
+    load = os.getloadavg()[0]
+    with interrupt_on_sigterm():
+        found = run_endurance(minutes, seed=seed, on_minute=lambda row: console.print(str(row)))
+    result = {
+        'benchmark': 'endurance',
+        'device': f'cpu ({describe_machine()})',
+        'cores': usable_cores(),
+        'load_average_before': load,
+        'load_average_after': os.getloadavg()[0],
+        'versions': installed_versions(),
+        **found,
+    }
+    if json_file is not None:
+        write_json(json_file, result)
+    Console().print_json(data={k: v for k, v in result.items() if k != 'minutes'})
+
+
+@app.command()
+def imagination(
+    pairs: Annotated[int, typer.Option(min=0, help='Pairs of plans to time.')] = 100,
+    moments: Annotated[int, typer.Option(min=0, help='Moments to compare pictures at.')] = 200,
+    moves: Annotated[int, typer.Option(min=0, help='Moves to draw landscapes of.')] = 50,
+    out: Annotated[Path | None, typer.Option(help='Folder for two landscapes as PNG.')] = None,
+    json_file: Annotated[Path | None, typer.Option('--json', help='Also write it here.')] = None,
+) -> None:
+    """Measure what showing a plan costs planning, and how true what is shown is."""
+    console, printer = Console(stderr=True), Console()
+    result: dict[str, Any] = {
+        'benchmark': 'imagination',
+        'device': f'cpu ({describe_machine()})',
+        'cores': usable_cores(),
+        'torch_threads': 0,
+        'load_average_before': os.getloadavg()[0],
+        'versions': installed_versions(),
+        'overhead': [],
+    }
+    found: list[Measurement] = []
+    for gap_s in (0.25, 0.0) if pairs else ():
+        console.print(f'{pairs} pairs of plans, {gap_s:g} s apart ...')
+        with planning_threads() as threads:
+            times, facts = measure_overhead(pairs, gap_s=gap_s)
+        found += times
+        result['overhead'].append(facts)
+        result['torch_threads'] = threads
+    if found:
+        result['results'] = {measurement.name: measurement.as_json() for measurement in found}
+        printer.print(table_of(result))
+        printer.print_json(data=result['overhead'])
+    if moments:
+        console.print(f'Decoding what is imagined of {moments} moments ...')
+        result['pictures'] = measure_pictures(moments)
+        printer.print_json(data=result['pictures'])
+    if moves:
+        console.print(f'{moves} moves and their landscapes ...')
+        result['landscape'] = measure_landscapes(moves, out)
+        printer.print_json(data=result['landscape'])
+    if json_file is not None:
+        write_json(json_file, result)
 
 
 def reference_table(result: dict[str, Any]) -> Table:

@@ -27,10 +27,14 @@ COMMANDS = {
     'goal': 'Set, capture or list goal images.',
     'robot': 'List robot profiles, or check one before the arm moves.',
     'evaluate': 'Measure success rate and cost of a planner on suites.',
+    'replay': 'Plan at every recorded step of a bag, without a robot.',
+    'landscape': 'Draw how good the planner thinks each displacement would be.',
     'report': 'Write a page of results, beside each other and published ones.',
     'serve': 'Serve a planner to the harness vla-eval.',
     'train': 'Train a world model.',
     'model': 'Convert, describe, check and compare weights of V-JEPA 2-AC.',
+    'doctor': 'Say what is wrong with a set-up before the arm moves.',
+    'calibrate': "Measure how the world model's action axes lie in the base frame.",
     'bench': 'Measure planning, node and simulation speed.',
 }
 

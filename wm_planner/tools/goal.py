@@ -1,12 +1,12 @@
 # Copyright 2026 The wm_planner Authors
 # SPDX-License-Identifier: Apache-2.0
-"""``wm_planner goal set | capture | list``: goal images of a running planner node."""
+"""``wm_planner goal set | capture | list | extract``: goal images, and chains of them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +14,7 @@ import typer
 
 from wm_planner.core.errors import InvalidGoalError, InvalidImageError
 from wm_planner.core.types import Goal
+from wm_planner.ros.goal_set import GoalSet, is_goal_set, load_goal_set
 from wm_planner.ros.goal_store import GoalStore, StoredGoal, check_name, read_picture
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ _Timeout = Annotated[
 @app.command('set')
 def set_goal(
     goal: Annotated[
-        str, typer.Argument(metavar='IMAGE|NAME', help='A picture file, or a captured goal.')
+        str,
+        typer.Argument(
+            metavar='IMAGE|NAME|SET', help='A picture file, a captured goal, or a goal set.'
+        ),
     ],
     gripper: Annotated[
         float | None,
@@ -48,11 +52,30 @@ def set_goal(
         bool, typer.Option('--start/--no-start', help='Pursue it now, or only check and encode it.')
     ] = True,
     enable: Annotated[bool, typer.Option('--enable', help='Also allow motion.')] = False,
+    until_reached: Annotated[
+        bool,
+        typer.Option(
+            '--until-reached',
+            help='Set: pursue each goal until it is reached, however long, not for the time the '
+            'demonstration took and half as much again.',
+        ),
+    ] = False,
+    step_s: Annotated[
+        float, typer.Option(min=0.01, help='Set: how long a step of the planner takes [s].')
+    ] = 0.25,
     folder: _Folder = DEFAULT_FOLDER,
     node: _Node = '/wm_planner',
     timeout_s: _Timeout = 5.0,
 ) -> None:
-    """Give the planner a goal: a picture file (PNG or JPEG) or the name of a captured goal."""
+    """Give the planner a goal: a picture (PNG or JPEG), a captured goal's name, or a goal set.
+
+    The goals of a set are pursued in order, and the command waits for the end.
+    """
+    if is_goal_set(Path(goal).expanduser()):
+        found = load_goal_set(Path(goal).expanduser())
+        steps = () if until_reached else found.steps(step_s)
+        _pursue_set(found, steps, node, timeout_s, enable=enable)
+        return
     wanted = find_goal(goal, GoalStore(folder))
     if gripper is not None:
         wanted = replace(wanted, gripper_closedness=gripper)
@@ -74,6 +97,29 @@ def set_goal(
             f'Goal {name!r} is set. The arm moves only once motion is enabled: pass --enable, or '
             f'call {node}/enable.'
         )
+
+
+def _pursue_set(
+    found: GoalSet, steps: tuple[int, ...], node: str, timeout_s: float, *, enable: bool
+) -> None:
+    """Pursue the goals of a set through ReachGoal and say how it ended; exit status 1 if not."""
+    shown = -1
+
+    def feed(feedback: Any) -> None:
+        nonlocal shown
+        if feedback.goal_index != shown:
+            shown = int(feedback.goal_index)
+            entry = found.goals[shown]
+            typer.echo(f'goal {shown + 1} of {len(found.goals)}: {entry.stored.goal.goal_id}')
+
+    with _client(node, timeout_s) as client:
+        if enable:
+            client.enable()
+        result = client.reach_goal(found.pursued(), steps_per_goal=steps, on_feedback=feed)
+    energies = ', '.join(f'{energy:.3g}' for energy in result.goal_energies)
+    typer.echo(f'{result.message} Energies: {energies}')
+    if not result.is_reached:
+        raise typer.Exit(1)
 
 
 @app.command('capture')
@@ -150,3 +196,18 @@ def _client(node: str, timeout_s: float) -> PlannerClient:
     from wm_planner.ros.client import PlannerClient
 
     return PlannerClient(name='wm_planner_goal', planner=node, timeout_s=timeout_s)
+
+
+def _register_extract() -> None:
+    """Add ``extract``, whose imports (torch) take seconds, only when it is asked for."""
+    import sys
+
+    if 'extract' in sys.argv:
+        from wm_planner.tools.goal_extract import extract_goals
+
+        app.command('extract')(extract_goals)
+    else:
+        app.command('extract', help='Pick goal pictures of a demonstration.')(lambda: None)
+
+
+_register_extract()

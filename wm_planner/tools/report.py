@@ -13,13 +13,15 @@ import typer
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.evaluation.leaderboard import MODEL_TYPES, leaderboard_entry
 from wm_planner.evaluation.records import write_json
+from wm_planner.evaluation.replay_page import split_replays
 from wm_planner.evaluation.report_page import render_report
 from wm_planner.evaluation.results import read_results
 
 
 def report(
     results: Annotated[
-        list[Path], typer.Argument(help='Files of wm_planner evaluate --json, or folders of them.')
+        list[Path],
+        typer.Argument(help='Files of evaluate --json and replay --json, or folders of them.'),
     ],
     out: Annotated[Path, typer.Option(help='The page to write.')] = Path('report.html'),
     title: Annotated[str, typer.Option(help='Heading of the page.')] = 'wm_planner evaluation',
@@ -37,7 +39,10 @@ def report(
 
     Where the results are of VLA-Arena, published rows stand beside them, marked as such.
     """
-    runs = read_results(results)
+    evaluations, replays = split_replays(results)
+    runs = read_results(evaluations) if evaluations or not replays else []
+    if leaderboard is not None and not runs:
+        raise InvalidParameterError('--leaderboard for replays; valid: results of evaluations.')
     if leaderboard is not None:
         planners = {(run.planner, run.model, run.preset) for run in runs}
         if len(planners) > 1:
@@ -49,9 +54,10 @@ def report(
             records, name=name or runs[0].label, size=size, model_type=model_type
         )
         write_json(leaderboard, entry)
-    write_page(out, render_report(runs, title=title))
+    write_page(out, render_report(runs, title=title, replays=replays))
     episodes = sum(len(run.episodes) for run in runs)
-    typer.echo(f'{out}: {len(runs)} runs, {episodes} episodes')
+    more = f', {len(replays)} replays' if replays else ''
+    typer.echo(f'{out}: {len(runs)} runs, {episodes} episodes{more}')
 
 
 def write_page(path: Path, page: str) -> None:

@@ -197,7 +197,7 @@ class Dataset:
         for number in episodes:
             file = episode_path(folder, number)
             try:
-                with np.load(file) as content:
+                with np.load(file, allow_pickle=False) as content:
                     for name in ('images', 'actions', 'readouts', 'objects'):
                         parts.setdefault(name, []).append(content[name])
             except (OSError, KeyError, ValueError, BadZipFile) as error:

@@ -5,6 +5,23 @@
 from __future__ import annotations
 
 from wm_planner.models.tabletop.checkpoint import ModelCard
+from wm_planner.models.tabletop.decoder import DecoderCard
+
+
+def _purpose(collector: str) -> tuple[str, ...]:
+    """Return what the model is for, by the data it was trained on."""
+    if collector == 'tabletop_cameras':
+        return (
+            'gripper target, and serves to plan toward goal images from the same scene, seen by a',
+            'camera turned by up to 75 degrees about the vertical through the middle of the',
+            "workspace. Its actions are in the camera's axes (the base axes turned by the camera's",
+            'azimuth), so it needs `wm_planner calibrate` for each place of the camera; it serves',
+            'to prove that. Not for any other scene or robot.',
+        )
+    return (
+        'gripper target, and serves to plan toward goal images from the same camera and scene.',
+        'Not for any other scene, camera or robot.',
+    )
 
 
 def model_card_text(card: ModelCard) -> str:
@@ -18,8 +35,7 @@ def model_card_text(card: ModelCard) -> str:
         '',
         'A small action-conditioned latent world model of the simulated tabletop that ships with',
         'wm_planner. It predicts a latent one step (0.25 s) ahead under a tool displacement and a',
-        'gripper target, and serves to plan toward goal images from the same camera and scene.',
-        'Not for any other scene, camera or robot.',
+        *_purpose(str(data['collector'])),
         '',
         f'* SHA-256 of the weights: `{card.sha256}` (verified on loading)',
         f'* Architecture: {card.architecture}',
@@ -60,4 +76,41 @@ def model_card_text(card: ModelCard) -> str:
                 f'* {suite}: {result["success_rate"]:.2f} [{low:.2f}, {high:.2f}], '
                 f'{result["episodes"]} episodes, seed {result["seed"]}'
             )
+    return '\n'.join(lines) + '\n'
+
+
+def decoder_card_text(card: DecoderCard) -> str:
+    """Return the model card of a decoder as Markdown."""
+    training, measured, config = card.training, card.measured, card.training['config']
+
+    def steps(name: str) -> str:
+        return ', '.join(f'{value:.1f}' for value in measured[name])
+
+    lines = [
+        '# Model card: decoder of the tabletop world model',
+        '',
+        "Draws the world model's latents as pictures of 64 x 64 px, for people to look at. Nothing",
+        'plans with it. It knows what the latent holds and no more: the arm is sharp, a block is a',
+        'blur where the latent knows it coarsely.',
+        '',
+        f'* SHA-256 of the weights: `{card.sha256}` (verified on loading)',
+        f'* Belongs to the world model: `{card.encoder_sha256}`, which it leaves as it is',
+        f'* Architecture: {card.architecture}; stored in half precision',
+        '',
+        '## Training',
+        f'* Frames of {training["episodes"] - training["held_out_episodes"]} episodes of the '
+        f'`tabletop` collector, seed {training["data_seed"]}; {training["held_out_episodes"]} more '
+        'were held out, here as for the world model.',
+        f'* {config["iterations"]} steps of {config["batch"]} frames, mean squared error, seed '
+        f'{config["seed"]}, {training["minutes"]} minutes on {training["machine"]}, torch '
+        f'{training["torch"]}.',
+        '',
+        f'## Measured on {measured["held_out_steps"]} held-out moments',
+        'Peak signal-to-noise ratio [dB], mean, 1 to 5 steps ahead:',
+        f'* decoded imagination of the executed actions against the frame that came: '
+        f'{steps("psnr_db_imagined")}; the worst tenth below '
+        f'{steps("psnr_db_imagined_worst_tenth")}',
+        f'* the latent of that frame itself, decoded: {steps("psnr_db_decoded_frame_itself")}',
+        f'* the frame at the start, shown again: {steps("psnr_db_frame_shown_again")}',
+    ]
     return '\n'.join(lines) + '\n'

@@ -368,6 +368,74 @@ def test_memory_that_runs_out_has_a_number_of_its_own(make, name) -> None:
     assert isinstance(found, DeviceMemoryError) and '3 GiB' in found.message
 
 
+# -- work for when there is nothing else to do -----------------------------------------------------
+
+
+def test_idle_work_runs_bit_by_bit_and_a_plan_waits_for_one_bit_at_most(make) -> None:
+    planner = FakePlanner()
+    worker = make(planner)
+    is_in_bit, go_on = threading.Semaphore(0), threading.Semaphore(0)
+    bits, done = [], threading.Event()
+
+    def work(given):
+        assert given is planner
+        for number in range(4):
+            is_in_bit.release()
+            assert go_on.acquire(timeout=30.0)
+            bits.append((number, list(planner.calls)))
+            yield
+
+    worker.when_idle(work, lambda error: done.set())
+    assert is_in_bit.acquire(timeout=30.0)
+    worker.submit(a_request())  # comes while the first bit is under way
+    go_on.release()
+    outcome_of(worker)
+    assert [number for number, _ in bits] == [0]  # the plan did not wait for the other three
+    for _ in range(3):
+        go_on.release()
+    assert done.wait(30.0)
+    assert bits[1] == (1, ['plan goal'])
+    assert worker.busy_since_ns() is None
+
+
+def test_idle_work_that_raises_is_told_and_the_thread_lives_on(make) -> None:
+    worker = make()
+    errors = []
+    told = threading.Event()
+
+    def work(planner):
+        raise NoFiniteEnergyError('nothing')
+        yield
+
+    worker.when_idle(work, lambda error: (errors.append(error), told.set()))
+    assert told.wait(30.0)
+    assert isinstance(errors[0], NoFiniteEnergyError)
+    worker.submit(a_request())
+    assert outcome_of(worker).plan is not None
+
+
+def test_idle_work_left_over_is_told_that_the_thread_has_stopped(make) -> None:
+    worker = make()
+    errors, is_begun, go_on = [], threading.Event(), threading.Event()
+
+    def work(planner):
+        is_begun.set()
+        assert go_on.wait(30.0)
+        yield
+        yield
+
+    worker.when_idle(work, errors.append)
+    worker.when_idle(work, errors.append)
+    assert is_begun.wait(30.0)
+    stopper = threading.Thread(target=worker.stop, args=(30.0,))
+    stopper.start()
+    go_on.set()
+    stopper.join(30.0)
+    assert len(errors) == 2 and all('has stopped' in str(error) for error in errors)
+    worker.when_idle(work, errors.append)
+    assert len(errors) == 3
+
+
 class _Listener(FakePlanner):
     """A planner that takes instructions."""
 

@@ -284,3 +284,60 @@ def test_a_plan_that_is_not_finite_is_a_failure(damage) -> None:
 def test_observation_with_another_number_of_frames_is_refused() -> None:
     with pytest.raises(PlannerFailedError, match='2 frames; valid: 1'):
         planner_on(SumModel()).plan(an_observation(1, 2), GOAL)
+
+
+# -- what a plan carries ---------------------------------------------------------------------------
+
+
+def test_plan_carries_what_the_model_predicts_without_another_rollout() -> None:
+    model = SumModel()
+    plan = planner_on(model).plan(OBSERVATION, GOAL)
+    assert sum(model.rollout_sizes) == 6 * 64 + 1  # as many as a plan that shows nothing
+    imagined = plan.imagination
+    assert imagined is not None
+    actions = torch.tensor(plan.actions, dtype=torch.float32)
+    expected = model.rollout(model.encode(OBSERVATION), actions.unsqueeze(0))[0]
+    assert torch.allclose(imagined.latents, expected, atol=1e-6)
+    energies = [float(imagined.distance(latent, imagined.goal)) for latent in imagined.latents]
+    assert plan.energy == pytest.approx(energies[-1] + 0.5 * sum(energies[:-1]), rel=1e-4)
+    assert imagined.image is not GOAL.image and np.array_equal(imagined.goal_image, GOAL.image)
+
+
+def test_plan_shows_nothing_where_that_is_not_wanted() -> None:
+    assert planner_on(SumModel(), keep_prediction=False).plan(OBSERVATION, GOAL).imagination is None
+
+
+def test_any_plan_can_be_made_again_from_its_start() -> None:
+    """Also one in the middle, warm-started, by a planner that has planned something else."""
+    planner = planner_on(SumModel(), seed=5)
+    plans = [planner.plan(OBSERVATION, GOAL, executed_steps=min(i, 1)) for i in range(4)]
+    other = planner_on(SumModel(), seed=99)
+    other.plan(OBSERVATION, GOAL)
+    for plan in (plans[3], plans[0], plans[2]):
+        assert plan.start is not None
+        other.restore(plan.start, GOAL)
+        steps = plan.start.executed_steps
+        again = other.plan(OBSERVATION, GOAL, executed_steps=steps)
+        assert np.array_equal(again.actions, plan.actions)
+        assert again.energy == plan.energy
+    assert plans[0].start is not None and plans[0].start.mean is None
+    assert plans[1].start is not None and plans[1].start.elites is not None
+
+
+def test_start_of_another_kind_of_generator_is_refused() -> None:
+    planner = planner_on(SumModel())
+    start = planner.plan(OBSERVATION, GOAL).start
+    assert start is not None
+    with pytest.raises(PlannerFailedError, match='does not fit this generator'):
+        planner.restore(replace(start, generator_state=b'123'), GOAL)
+
+
+def test_scorer_says_what_the_plan_said_and_changes_nothing() -> None:
+    planner = planner_on(SumModel(), seed=5)
+    plan = planner.plan(OBSERVATION, GOAL)
+    scorer = planner.scorer(OBSERVATION, GOAL)
+    actions = torch.tensor(plan.actions, dtype=torch.float32).unsqueeze(0)
+    assert float(scorer.energies(actions)[0]) == pytest.approx(plan.energy, rel=1e-5)
+    assert float(scorer.distance(scorer.now)) == pytest.approx(plan.goal_energy)
+    planner.reset()
+    assert np.array_equal(planner.plan(OBSERVATION, GOAL).actions, plan.actions)

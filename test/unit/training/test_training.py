@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import torch
 from wm_planner.core.errors import InvalidActionError, InvalidParameterError, UnknownNameError
 from wm_planner.core.types import ActionSpec
 from wm_planner.models.tabletop.config import TabletopModelConfig
+from wm_planner.models.tabletop.network import TabletopNetwork
 from wm_planner.training.check import calibrate_tolerance, object_probe_error
 from wm_planner.training.datasets import Dataset, collect, episode_path, make_collector
+from wm_planner.training.decoder import DecoderTrainer, DecoderTrainingConfig, measure_decoder
 from wm_planner.training.episode import Episode
 from wm_planner.training.losses import sigreg
 from wm_planner.training.trainer import Trainer, TrainingConfig
@@ -200,3 +203,58 @@ def test_collection_goes_on_where_it_stopped_and_loads(tmp_path: Path) -> None:
     episode_path(tmp_path, 0).write_bytes(b'not an archive')
     with pytest.raises(InvalidParameterError, match='damaged'):
         Dataset.load(tmp_path, range(2))
+
+
+# -- decoder ---------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _encoder() -> TabletopNetwork:
+    """Return a network that has learned where the dot is."""
+    trainer = _trainer(60)
+    trainer.run(None, lambda step, losses: None)
+    return trainer.network.eval().requires_grad_(False)
+
+
+def _decoder_trainer(iterations: int) -> DecoderTrainer:
+    network = _encoder()
+    config = DecoderTrainingConfig(iterations=iterations, batch=8, save_every=4, seed=2)
+    return DecoderTrainer(_toy_dataset(), network, config)
+
+
+def test_decoder_learns_to_draw_and_leaves_the_encoder_alone() -> None:
+    trainer = _decoder_trainer(120)
+    before = {name: tensor.clone() for name, tensor in _encoder().state_dict().items()}
+    trainer.run(None, lambda step, loss: None)
+    assert np.mean(trainer.history[-20:]) < 0.8 * np.mean(trainer.history[:5])
+    assert all(torch.equal(before[name], t) for name, t in _encoder().state_dict().items())
+
+
+def test_decoder_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    whole, state = _decoder_trainer(8), tmp_path / 'state.pt'
+    whole.run(None, lambda step, loss: None)
+
+    class Killed(Exception):
+        pass
+
+    def kill(step: int, loss: float) -> None:
+        if step == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        _decoder_trainer(8).run(state, kill)
+    resumed, seen = _decoder_trainer(8), []
+    resumed.run(state, lambda step, loss: seen.append(step))
+    assert seen == [5, 6, 7, 8]  # from the state of step 4 on
+    for a, b in zip(whole.decoder.parameters(), resumed.decoder.parameters(), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(InvalidParameterError, match='made with other settings'):
+        _decoder_trainer(9).run(state, lambda step, loss: None)
+
+
+def test_decoder_is_measured_against_showing_the_frame_again() -> None:
+    trainer = _decoder_trainer(10)
+    trainer.run(None, lambda step, loss: None)
+    found = measure_decoder(trainer.decoder, _encoder(), SPEC, _toy_dataset(), moments=12)
+    assert found['held_out_steps'] == 12
+    assert len(found['psnr_db_imagined']) == len(found['psnr_db_frame_shown_again']) == 5

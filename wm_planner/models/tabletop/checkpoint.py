@@ -94,6 +94,17 @@ class ModelCard:
             raise ModelLoadError(f'model card {path}: {error.message}') from error
 
 
+def shipped_weights(weights: str | Path) -> Path:
+    """Return the shipped file that a bare name such as ``tabletop_cameras`` stands for, or a path.
+
+    A name that does not ship is taken for a path.
+    """
+    path = Path(weights)
+    shipped = SHIPPED_WEIGHTS.parent / f'{path.name}.safetensors'
+    is_bare = str(weights) == path.stem
+    return shipped if is_bare and shipped.is_file() else path
+
+
 def card_path(weights: Path) -> Path:
     """Return where the card of a weights file is."""
     return weights.with_suffix('.json')

@@ -22,6 +22,7 @@ from wm_planner.models.tabletop.checkpoint import (
     SHIPPED_WEIGHTS,
     ModelCard,
     load_weights,
+    shipped_weights,
 )
 from wm_planner.models.tabletop.network import TabletopNetwork, to_network_input
 
@@ -60,8 +61,11 @@ class TabletopWorldModel:
     def load(
         cls, weights: str | Path | None = None, device: str | torch.device = 'cpu'
     ) -> TabletopWorldModel:
-        """Load a weights file, or the one that ships. Raises ModelLoadError or ChecksumError."""
-        network, card = load_weights(Path(weights) if weights else SHIPPED_WEIGHTS)
+        """Load a weights file, one that ships by its name (``tabletop_cameras``), or ``tabletop``.
+
+        Raises ModelLoadError or ChecksumError.
+        """
+        network, card = load_weights(shipped_weights(weights) if weights else SHIPPED_WEIGHTS)
         return cls(network, card, torch.device(device))
 
     @property

@@ -1,0 +1,74 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scorer: what the planner thinks of any actions from one observation toward one goal.
+
+For looking at a model rather than for planning: energy landscapes, replays of recordings. And
+``surprise``, the one measure of how far what came is from what was imagined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from wm_planner.core.protocols import LatentState, Objective, WorldModel
+from wm_planner.core.types import ActionSpec
+from wm_planner.planning.shooting import ChunkSize, ShootingEnergy
+
+
+class Scorer:
+    """Energies and predictions from one observation toward one goal. The planning thread's.
+
+    ``now`` and ``goal`` [N, D] are the latents of the newest frame and of the goal; ``spec`` has
+    the bounds that a plan would keep, with the gripper pinned where the goal pins it.
+    """
+
+    def __init__(
+        self,
+        model: WorldModel,
+        objective: Objective,
+        *,
+        state: LatentState,
+        goal_latent: Tensor,
+        spec: ActionSpec,
+        chunk_size: ChunkSize | None = None,
+    ) -> None:
+        self._model = model
+        self._objective = objective
+        self._state = state
+        self._energy = ShootingEnergy(
+            model, objective, state=state, goal_latent=goal_latent, chunk_size=chunk_size
+        )
+        self.now: Tensor = model.current(state)
+        self.goal = goal_latent
+        self.spec = spec
+
+    @torch.inference_mode()
+    def energies(self, actions: Tensor) -> Tensor:
+        """Return energies [S] of ``actions`` [S, H, A], H being the planner's horizon."""
+        return self._energy(actions)
+
+    @torch.inference_mode()
+    def latents(self, actions: Tensor) -> Tensor:
+        """Return predicted latents [S, H, N, D] under ``actions`` [S, H, A], all at once."""
+        predicted: Tensor = self._model.rollout(self._state, actions)
+        return predicted
+
+    @torch.inference_mode()
+    def distance(self, latent: Tensor, other: Tensor | None = None) -> Tensor:
+        """Return the energy [...] of latents [..., N, D] against ``other`` or the goal."""
+        result: Tensor = self._objective.distance(latent, self.goal if other is None else other)
+        return result
+
+
+def surprise(
+    predicted: Tensor, came: Tensor, distance: Callable[[Tensor, Tensor], Tensor]
+) -> float:
+    """Return how far what came is from what was imagined: the objective's own distance.
+
+    ``predicted`` and ``came`` [N, D] are the latent imagined for a moment and that of its frame.
+    In the units of the energy, so it can be held against the goal tolerance.
+    """
+    return float(distance(predicted, came))

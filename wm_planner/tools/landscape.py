@@ -1,0 +1,209 @@
+# Copyright 2026 The wm_planner Authors
+# SPDX-License-Identifier: Apache-2.0
+"""``wm_planner landscape``: the energy landscape as a PNG, from pictures, a bag or a live graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from wm_planner.core.errors import AspectMismatchError, InvalidParameterError
+from wm_planner.core.geometry import Array
+from wm_planner.core.paths import robot_profile_file
+from wm_planner.core.profile import RobotProfile
+from wm_planner.core.protocols import Planner
+from wm_planner.core.types import ActionSpec, Goal, Observation, RobotState
+from wm_planner.evaluation.settings import PlannerChoice, parse_values
+from wm_planner.evaluation.threads import planning_threads
+from wm_planner.factory import make_planner
+from wm_planner.imagination.figures import draw_landscape
+from wm_planner.imagination.frame_bank import ASPECT_TOLERANCE
+from wm_planner.planning.landscape import Landscape, LandscapeConfig, run_landscape
+
+if TYPE_CHECKING:
+    from wm_planner.core.types import Image
+
+_DOWN_XYZW = (1.0, 0.0, 0.0, 0.0)
+_AXES = ('dx', 'dy', 'dz')
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scene:
+    """What a landscape is of; ``chosen_m`` None = to be planned."""
+
+    observation: Observation
+    goal: Goal
+    chosen_m: Array | None = None
+
+
+def landscape(
+    bag: Annotated[Path | None, typer.Argument(help='A bag recorded beside a planner.')] = None,
+    out: Annotated[Path, typer.Option(help='The PNG to write.')] = Path('landscape.png'),
+    live: Annotated[bool, typer.Option('--live', help='Of the running planner node.')] = False,
+    now: Annotated[Path | None, typer.Option(help='Picture of the present.')] = None,
+    goal: Annotated[Path | None, typer.Option(help='Picture of the goal.')] = None,
+    pose: Annotated[
+        str, typer.Option(help='x,y,z of the tool in the base frame [m], with --now and --goal.')
+    ] = '',
+    gripper: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help='Gripper closedness in --now, 0 = open.')
+    ] = 0.0,
+    at: Annotated[
+        float, typer.Option(min=0.0, help='Bag: which plan, in seconds after the first.')
+    ] = 0.0,
+    true: Annotated[
+        str, typer.Option(help='dx,dy,dz of the true displacement [m]: marked as well.')
+    ] = '',
+    planner: Annotated[str, typer.Option(help='Optimizer that chooses the action.')] = 'cem',
+    model: Annotated[str, typer.Option(help='World model.')] = 'tabletop',
+    extent: Annotated[
+        float, typer.Option(min=0.0, help='Half the side of a slice [m]; 0 = one step.')
+    ] = 0.0,
+    resolution: Annotated[int, typer.Option(min=3, help='Points along a side.')] = 21,
+    seed: Annotated[int, typer.Option(min=0, help='Seed of the plan.')] = 0,
+    robot: Annotated[str, typer.Option(help='Robot profile: its topics.')] = 'panda_sim',
+    node: Annotated[str, typer.Option('--node', help='Full name of the planner.')] = '/wm_planner',
+    values: Annotated[
+        list[str] | None, typer.Option('--set', help='NAME=VALUE, as for evaluate; repeatable.')
+    ] = None,
+) -> None:
+    """Draw how good the planner thinks each displacement of the tool would be, and what it chose.
+
+    One of three sources: --live, a BAG, or --now with --goal and --pose.
+    """
+    sources = [live, bag is not None, now is not None or goal is not None]
+    if sum(sources) != 1:
+        raise InvalidParameterError(
+            f'{sum(sources)} sources were given; valid: one of --live, a BAG, or --now with --goal.'
+        )
+    config = LandscapeConfig(extent_m=extent, resolution=resolution)
+    true_m = _vector(true, '--true') if true else None
+    if live:
+        from wm_planner.tools.landscape_live import live_landscape
+
+        found, chosen, pictures = live_landscape(
+            node, RobotProfile.from_yaml(robot_profile_file(robot))
+        )
+    else:
+        choice = PlannerChoice(planner=planner, model=model, values=parse_values(values or []))
+        with planning_threads():
+            made = make_planner(choice.planner, choice.model, choice.settings(), device='cpu')
+            if hasattr(made, 'seed'):
+                made.seed(seed)
+            scene = (
+                _from_pictures(now, goal, pose, gripper, made)
+                if bag is None
+                else _from_bag(bag, robot, at, made.action_spec, node)
+            )
+            found, chosen = _computed(made, scene, config)
+        pictures = (scene.observation.images[-1], scene.goal.image)
+    draw_landscape(found, out, now=pictures[0], goal=pictures[1], chosen_m=chosen, true_m=true_m)
+    typer.echo(json.dumps({'picture': str(out), **summary(found, chosen)}))
+
+
+def summary(found: Landscape, chosen_m: Array | None) -> dict[str, Any]:
+    """Return what a landscape says, as plain values."""
+    return {
+        'goal_id': found.goal_id,
+        'energy_now': found.energy_now,
+        'lowest_xy_m': found.minimum('xy').round(4).tolist(),
+        'lowest_xz_m': found.minimum('xz').round(4).tolist(),
+        'chosen_m': None if chosen_m is None else np.asarray(chosen_m).round(4).tolist(),
+        'steps': found.steps,
+    }
+
+
+def displacement_of(action: Array, spec: ActionSpec) -> Array:
+    """Return the displacement [3] of an action [A]."""
+    values = dict(zip(spec.names, action.tolist(), strict=True))
+    return np.array([values.get(name, 0.0) for name in _AXES])
+
+
+def _computed(
+    planner: Planner, scene: _Scene, config: LandscapeConfig
+) -> tuple[Landscape, Array | None]:
+    found = run_landscape(planner, scene.observation, scene.goal, config)
+    chosen = scene.chosen_m
+    if chosen is None:
+        planner.reset()
+        plan = planner.plan(scene.observation, scene.goal)
+        chosen = displacement_of(plan.actions[0], plan.action_spec)
+    return found, chosen
+
+
+def _from_pictures(
+    now: Path | None, goal: Path | None, pose: str, gripper: float, planner: Planner
+) -> _Scene:
+    if now is None or goal is None or not pose:
+        raise InvalidParameterError('--now, --goal and --pose go together; valid: all three.')
+    from wm_planner.ros.goal_store import read_picture
+
+    images = [read_picture(path) for path in (now, goal)]
+    check_aspect(images[1], images[0], str(goal))
+    state = RobotState(
+        stamp_ns=0,
+        position_m=_vector(pose, '--pose'),
+        quaternion_xyzw=np.array(_DOWN_XYZW),
+        gripper_closedness=gripper,
+    )
+    frames = planner.context_frames
+    if frames != 1:
+        raise InvalidParameterError(
+            f'the world model looks at {frames} frames and --now is one; valid: a bag, or a model '
+            'with context_frames 1.'
+        )
+    return _Scene(
+        observation=Observation(
+            images=images[0][np.newaxis], image_stamps_ns=(0,), states=(state,)
+        ),
+        goal=Goal(goal_id=goal.stem, image=images[1]),
+    )
+
+
+def _from_bag(path: Path, robot: str, at_s: float, spec: ActionSpec, node: str) -> _Scene:
+    from wm_planner.ros.bag_reader import BagReader
+    from wm_planner.ros.replay_source import plan_at, read_run, run_moments
+
+    profile = RobotProfile.from_yaml(robot_profile_file(robot))
+    bag = BagReader(path)
+    bag.require(profile.topics.image, 'the camera')
+    run = read_run(bag, node)
+    run.plans = [run.plans[plan_at(run, at_s)]]
+    moments, skipped = run_moments(bag, run, profile, spec)
+    if not moments:
+        raise InvalidParameterError(
+            f'that plan cannot be looked at ({", ".join(skipped)}); valid: another --at.'
+        )
+    moment = moments[0]
+    assert moment.actions is not None
+    return _Scene(
+        observation=moment.observation,
+        goal=moment.goal,
+        chosen_m=displacement_of(moment.actions[0], spec),
+    )
+
+
+def check_aspect(image: Image, like: Image, what: str) -> None:
+    """Raise AspectMismatchError unless two pictures can be of one camera."""
+    (height, width), (own_height, own_width) = like.shape[:2], image.shape[:2]
+    if abs((own_width / own_height) / (width / height) - 1.0) > ASPECT_TOLERANCE:
+        raise AspectMismatchError(
+            f'{what} is {own_width}x{own_height} px and the camera gives {width}x{height} px; '
+            'valid: whole pictures of one camera, at any scale.'
+        )
+
+
+def _vector(text: str, what: str) -> Array:
+    try:
+        values = np.array([float(part) for part in text.split(',')])
+    except ValueError:
+        values = np.array([math.nan])
+    if values.shape != (3,) or not np.all(np.isfinite(values)):
+        raise InvalidParameterError(f'{what} is {text!r}; valid: x,y,z in metres, e.g. 0.5,0,0.2.')
+    return values
