@@ -17,6 +17,7 @@ import numpy as np
 from wm_planner.control.safety import SafetyConfig, SafetyFilter
 from wm_planner.core.actions import action_to_command, planner_steps
 from wm_planner.core.errors import (
+    ModelLoadError,
     SafetyError,
     SimulatorError,
     WmPlannerError,
@@ -37,7 +38,7 @@ from wm_planner.evaluation.environments import (
     open_environment,
 )
 from wm_planner.evaluation.motion import EpisodeMotion
-from wm_planner.evaluation.pictures import EpisodeCamera
+from wm_planner.evaluation.pictures import PICTURES, EpisodeCamera
 from wm_planner.evaluation.records import EpisodeRecord, RunReport
 from wm_planner.evaluation.runner import (
     EpisodeSpec,
@@ -50,6 +51,7 @@ from wm_planner.evaluation.runner import (
 from wm_planner.evaluation.settings import PlannerChoice
 from wm_planner.evaluation.threads import planning_threads
 from wm_planner.factory import make_planner
+from wm_planner.imagination.painters import Painter, make_painter
 
 _logger = logging.getLogger(__name__)
 
@@ -111,6 +113,7 @@ class DirectRunner:
         model_name: str,
         config: EvaluationConfig,
         save: Sequence[str] = (),
+        painter: Painter | None = None,
     ) -> None:
         self._environment = environment
         self._planner = planner
@@ -119,6 +122,7 @@ class DirectRunner:
         self._model_name = model_name
         self._config = config
         self._camera = EpisodeCamera(save)
+        self._painter = painter if PICTURES in save else None
         self._motion = EpisodeMotion(save)
         if isinstance(planner, WantsEnvironment):
             planner.attach(environment)
@@ -237,7 +241,15 @@ class DirectRunner:
         tally.plan_rollouts.append(plan.diagnostics.rollouts)
         return plan
 
+    def _paint(self, plan: Plan) -> None:
+        """Keep what the model expects to see after the step that is about to be made."""
+        imagined = plan.imagination
+        if self._painter is not None and imagined is not None:
+            self._painter.begin(imagined.now[None])
+            self._camera.imagine(self._painter.paint(imagined.latents[:1])[0])
+
     def _execute(self, plan: Plan, tally: _Tally) -> StepResult:
+        self._paint(plan)
         state = tally.observation.state
         wanted = action_to_command(plan.actions[0], plan.action_spec, state, state.stamp_ns)
         verdict = self._safety.apply(wanted, state, state.stamp_ns)
@@ -301,9 +313,23 @@ def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
                 model_name=choice.shown_model,
                 config=request.config,
                 save=request.save,
+                painter=_painter_of(request),
             )
     finally:
         environment.close()
+
+
+def _painter_of(request: RunRequest) -> Painter | None:
+    """Return who draws what the planner imagines, where pictures are kept and it imagines any."""
+    choice = request.choice
+    if choice.is_policy or PICTURES not in request.save:
+        return None
+    weights = str(choice.values.get('world_model.weights', ''))
+    try:
+        return make_painter(choice.model, weights)
+    except ModelLoadError as error:  # other weights than those that a decoder was trained for
+        _logger.warning('no imagined pictures: %s', error.message)
+        return None
 
 
 def use_asset_root(folder: str) -> None:
