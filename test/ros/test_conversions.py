@@ -262,6 +262,8 @@ def test_plan_message_holds_every_field() -> None:
             non_finite_count=4,
             elite_energies=(1.5, 1.75),
             std=(0.25, 0.5),
+            relief=0.5,
+            surprise=0.25,
             milliseconds={'encode': 2.0, 'total': 30.0},
         ),
     )
@@ -272,6 +274,8 @@ def test_plan_message_holds_every_field() -> None:
         'goal_energy': 2.5,
         'elite_energies': [1.5, 1.75],
         'std': [0.25, 0.5],
+        'relief': 0.5,
+        'surprise': 0.25,
         'action_names': ['dx', 'gripper'],
         'horizon': 3,
         'actions': [0.1, 1.0, 0.2, 0.0, 0.3, 0.5],
