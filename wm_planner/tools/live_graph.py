@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+import fcntl
 import math
 import os
 from pathlib import Path
+import tempfile
 import time
 from types import TracebackType
 from typing import TextIO
@@ -69,7 +71,7 @@ class LiveGraph:
     """
 
     def __init__(self, config: GraphConfig) -> None:
-        self.domain_id = choose_domain_id()
+        self.domain_id, self._domain_lock = claim_domain_id()
         self._config = config
         self._log: TextIO | None = None
         environment = profile(config.profile).missing_environment()
@@ -214,6 +216,8 @@ class LiveGraph:
             self._client.close()
             self._client = None
         self._group.stop()
+        if self._domain_lock is not None:
+            self._domain_lock.close()
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -226,6 +230,24 @@ class LiveGraph:
             log.flush()
 
 
-def choose_domain_id() -> int:
-    """Return a ROS_DOMAIN_ID that a second graph of this machine hardly shares."""
-    return 1 + (os.getpid() * 7 + int(time.monotonic())) % _DOMAINS
+def claim_domain_id() -> tuple[int, TextIO | None]:
+    """Return a ROS_DOMAIN_ID that no other LiveGraph of this machine has, and the lock on it.
+
+    Two graphs in one domain command each other's arms. The claim ends with the lock's file, or with
+    this process, however it ends. Without a lock (all are taken) the number is a guess.
+    """
+    first = os.getpid() * 7 + int(time.monotonic())
+    for place in range(_DOMAINS):
+        number = 1 + (first + place) % _DOMAINS
+        try:
+            path = Path(tempfile.gettempdir(), f'wm_planner_domain_{number}.lock')
+            lock = path.open('a')  # noqa: SIM115  (held as long as the graph)
+        except OSError:  # another user's file
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        return number, lock
+    return 1 + first % _DOMAINS, None
