@@ -31,9 +31,17 @@ class ChainConfig:
 
     chain_within: float = parameter(
         0.1,
-        'chains by progress: part of the tolerance below which a goal is left at once',
+        'chains by progress: part of the tolerance within which a goal is left without waiting '
+        'for its energy to flatten',
         low=0.01,
         high=1.0,
+    )
+    chain_plans: int = parameter(
+        1,
+        'chains by progress: plans in a row within that part of the tolerance that it takes; one '
+        'is enough before the first step toward a goal',
+        low=1,
+        high=100,
     )
     chain_near: float = parameter(
         1.5,
@@ -58,6 +66,13 @@ class ChainConfig:
     chain_gain: float = parameter(
         0.05,
         'chains by progress: part by which the energy must fall to count as lower',
+        low=0.0,
+        high=1.0,
+    )
+
+    chain_closed_above: float = parameter(
+        0.25,
+        'chains by progress: recorded closedness above which a goal has the gripper closed',
         low=0.0,
         high=1.0,
     )
@@ -109,7 +124,6 @@ class Chain:
         *,
         tolerance: float,
         config: ChainConfig,
-        closed_above: float = 0.25,
         budget: int | None = None,
     ) -> None:
         if not tolerance > 0.0:
@@ -120,7 +134,6 @@ class Chain:
         self._goals = tuple(goals)
         self._tolerance = tolerance
         self._config = config
-        self._closed_above = closed_above
         self._budget = budget
         self._went_back_from: set[int] = set()
         self._closedness = math.nan  # of the plan before
@@ -161,7 +174,9 @@ class Chain:
     def _decide(self, energy: float, is_gripper_there: bool) -> Decision:
         config, tolerance = self._config, self._tolerance
         is_last = self.index + 1 == len(self._goals)
-        if is_gripper_there and energy < config.chain_within * tolerance:
+        is_within = is_gripper_there and energy < config.chain_within * tolerance
+        self._within = self._within + 1 if is_within else 0
+        if self._within >= (config.chain_plans if self._steps_here else 1):
             return self._leave(Decision.ADVANCE, is_last)
         near = 1.0 if is_last else config.chain_near
         is_flat = self._without_gain >= config.chain_flat_plans
@@ -211,10 +226,11 @@ class Chain:
         self.is_wide = False
         self._best = math.inf
         self._without_gain = 0
+        self._within = 0
         self._steps_here = 0
 
     def _is_gripper_there(self, closedness: float) -> bool:
         wanted = self._goals[self.index].gripper_closedness
         return wanted is None or is_gripper_there(
-            wanted, closedness, self._closedness, self._closed_above
+            wanted, closedness, self._closedness, self._config.chain_closed_above
         )
