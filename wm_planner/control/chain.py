@@ -106,6 +106,15 @@ class Decision(enum.Enum):
         )
 
 
+def check_tolerance(tolerance: float) -> None:
+    """Raise InvalidGoalError for a tolerance that a chain by progress cannot go by."""
+    if not tolerance > 0.0:
+        raise InvalidGoalError(
+            f'a chain by progress has the tolerance {tolerance:g}; valid: > 0. Calibrate the world '
+            'model for this camera, give a tolerance, or use the fixed schedule.'
+        )
+
+
 class Chain:
     """Walks through ``goals`` by the energies of the plans made toward each in turn.
 
@@ -126,11 +135,7 @@ class Chain:
         config: ChainConfig,
         budget: int | None = None,
     ) -> None:
-        if not tolerance > 0.0:
-            raise InvalidGoalError(
-                f'a chain by progress has the tolerance {tolerance:g}; valid: > 0. Calibrate the '
-                'world model for this camera, give a tolerance, or use the fixed schedule.'
-            )
+        check_tolerance(tolerance)
         self._goals = tuple(goals)
         self._tolerance = tolerance
         self._config = config

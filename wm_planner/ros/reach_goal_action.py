@@ -14,7 +14,7 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
-from wm_planner.control.chain import ChainKind
+from wm_planner.control.chain import ChainKind, check_tolerance
 from wm_planner.control.status import ControllerState, ControllerStatus, Termination
 from wm_planner.core.actions import planner_steps
 from wm_planner.core.errors import (
@@ -179,6 +179,8 @@ class ReachGoalServer:
             raise InvalidGoalError(
                 "tolerance is infinite; valid: > 0, 0 or NaN = the model's own, < 0 = never."
             )
+        if request.chain == ChainKind.PROGRESS:
+            check_tolerance(self._tolerance(request) or self._desk.stack.info.goal_tolerance)
         self._count += 1
         closedness = list(request.gripper_closedness) or [math.nan] * count
         return [
@@ -191,17 +193,22 @@ class ReachGoalServer:
             for index, image in enumerate(request.goal_images)
         ]
 
+    @staticmethod
+    def _tolerance(request: ReachGoal.Goal) -> float | None:
+        """Return the tolerance asked for, None for the model's own."""
+        is_own = math.isnan(request.tolerance) or request.tolerance == 0.0
+        return None if is_own else float(request.tolerance)
+
     def _pursue(self, handle: Any, goals: list[Goal], finish: Callable[[Any], None]) -> None:
         request = handle.request
         step_s = self._desk.stack.info.action_spec.step_duration_s
-        has_tolerance = not math.isnan(request.tolerance) and request.tolerance != 0.0
         list_id = self._desk.pursue(
             goals,
             steps_per_goal=[
                 planner_steps(int(steps), float(request.goal_step_s), step_s)
                 for steps in request.steps_per_goal
             ],
-            tolerance=float(request.tolerance) if has_tolerance else None,
+            tolerance=self._tolerance(request),
             instruction=str(request.instruction),
             kind=ChainKind(request.chain),
         )
