@@ -52,6 +52,8 @@ setup(
         (f'share/{PACKAGE}/launch', glob('launch/*.launch.py')),
         (f'share/{PACKAGE}/config', glob('config/*.*')),
         (f'share/{PACKAGE}/config/robots', glob('config/robots/*.yaml')),
+        (f'share/{PACKAGE}/config/rviz', glob('config/rviz/*.rviz')),
+        (f'share/{PACKAGE}/config/foxglove', glob('config/foxglove/*.json')),
         (f'share/{PACKAGE}/config/sros2', glob('config/sros2/*.xml')),
         # `ros2 run` and `ros2 launch` look for executables here. Plain files reach it with pip as
         # well as with colcon; console scripts land in bin/ with pip.
@@ -80,6 +82,8 @@ setup(
         'arms': ['daqp>=0.5', 'pin>=3.4,<5', 'pin-pink>=3.3,<5'],
         # Clients of policy servers, and the vla-eval server of this package's own planner.
         'policies': ['msgpack>=1', 'pyzmq>=25', 'websockets>=15'],
+        # The page of `wm_planner view`: rerun's SDK with its web viewer, 650 MB installed.
+        'view': ['rerun-sdk~=0.41.0'],
         # Formatters and checkers are pinned: another version may judge the same code differently.
         'dev': [
             'codespell==2.4.3',

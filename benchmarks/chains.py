@@ -82,18 +82,14 @@ def main() -> None:
     found: dict[str, Any] = {'machine': describe_machine(), 'versions': installed_versions()}
     for suite in arguments.suites:
         records = {
-            chain: run(
-                suite, chain, arguments.episodes, arguments.seed, arguments.planner
-            )
+            chain: run(suite, chain, arguments.episodes, arguments.seed, arguments.planner)
             for chain in CHAINS
         }
         pairs = list(zip(*records.values(), strict=True))
         found[suite] = {
             **{chain: describe(those) for chain, those in records.items()},
             'won_by_one_alone': {
-                chain: sum(
-                    pair[place].success and not pair[1 - place].success for pair in pairs
-                )
+                chain: sum(pair[place].success and not pair[1 - place].success for pair in pairs)
                 for place, chain in enumerate(CHAINS)
             },
         }

@@ -120,6 +120,11 @@ class InlineWorker:
         self.request = None
         self.resets += 1
 
+    def when_idle(self, work: Any, done: Callable[[WmPlannerError | None], None]) -> None:
+        for _ in work(self.planner):
+            pass
+        done(None)
+
     def busy_since_ns(self) -> int | None:
         return self.busy_ns
 

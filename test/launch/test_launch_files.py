@@ -133,6 +133,7 @@ def test_nodes_are_those_of_the_profile(name: str, values: dict[str, str], stand
     for action, node in zip(made, expected, strict=True):
         assert isinstance(action.pop('on_exit'), Shutdown)
         assert action.pop('output') == 'screen'
+        assert action.pop('ros_arguments') == node.enclave_arguments()
         parameters = action.pop('parameters')
         assert parameters[0] == str(node.parameter_file)
         assert parameters[1:] == ([dict(node.parameters)] if node.parameters else [])

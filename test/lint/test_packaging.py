@@ -107,6 +107,7 @@ def test_setup_names_the_libraries_that_are_imported(setup_file: str, folder: st
         'cv2': 'opencv-python-headless',
         'pink': 'pin-pink',
         'pinocchio': 'pin',
+        'rerun': 'rerun-sdk',
         'yaml': 'pyyaml',
     }
     # Our own, and what comes with a distribution only.

@@ -262,6 +262,8 @@ def test_plan_message_holds_every_field() -> None:
             non_finite_count=4,
             elite_energies=(1.5, 1.75),
             std=(0.25, 0.5),
+            relief=0.5,
+            surprise=0.25,
             milliseconds={'encode': 2.0, 'total': 30.0},
         ),
     )
@@ -272,6 +274,8 @@ def test_plan_message_holds_every_field() -> None:
         'goal_energy': 2.5,
         'elite_energies': [1.5, 1.75],
         'std': [0.25, 0.5],
+        'relief': 0.5,
+        'surprise': 0.25,
         'action_names': ['dx', 'gripper'],
         'horizon': 3,
         'actions': [0.1, 1.0, 0.2, 0.0, 0.3, 0.5],
@@ -315,7 +319,15 @@ def test_status_message_holds_every_field() -> None:
         sent=None,
     )
     message = convert.status_to_message(status, stamp_ns=STAMP_NS, base_frame='panda_link0')
-    not_sent = {'goal_list_id', 'goal_energies', 'goal_steps', 'best_energies', 'termination', 'latest_plan', 'sent'}
+    not_sent = {
+        'goal_list_id',
+        'goal_energies',
+        'goal_steps',
+        'best_energies',
+        'termination',
+        'latest_plan',
+        'sent',
+    }
     wanted = {k: v for k, v in dataclasses.asdict(status).items() if k not in not_sent}
     assert_fields(message, wanted)
     assert convert.stamp_to_ns(message.header.stamp) == STAMP_NS

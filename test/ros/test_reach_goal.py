@@ -242,8 +242,11 @@ def test_chain_by_progress_says_what_it_decides_and_takes_no_step_where_all_is_s
         assert len(result.best_energies) == 2 and max(result.best_energies) < 0.01
         kinds = [text.split()[1] for text in dict.fromkeys(told) if text]
         assert kinds[-1] == 'reached:' and kinds[0] in ('advance:', 'flattened:')
-        in_status = {message.decision for message in harness.statuses}
-        assert {text for text in told if text} <= in_status
+        decided = {text for text in told if text}
+        harness.wait(
+            lambda: decided <= {message.decision for message in harness.statuses},
+            'every decision in a status',
+        )
         assert harness.robot.closedness == pytest.approx(1.0)
         again = harness.client.reach_goal(
             [goals[1], goals[1]], chain=ReachGoal.Goal.PROGRESS, timeout_s=60.0

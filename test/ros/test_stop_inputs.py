@@ -202,9 +202,9 @@ def call(harness: PlannerHarness, kind: Any, name: str, request: Any) -> Any:
     topic = f'/wm_planner/{name}'
     known = [c for c in harness.client.node.clients if c.srv_name == topic]
     client = known[0] if known else harness.client.node.create_client(kind, topic)
-    harness.wait(client.service_is_ready, name)
+    harness.wait(client.service_is_ready, name, timeout_s=60.0)
     future = client.call_async(request)
-    harness.wait(future.done, f'the answer of {name}')
+    harness.wait(future.done, f'the answer of {name}', timeout_s=60.0)
     return future.result()
 
 

@@ -145,6 +145,8 @@ class Chain:
         self.index = 0
         self.steps = 0
         self.is_wide = False
+        self._best = math.inf  # toward this goal, since it was begun
+        self._without_gain = self._within = self._steps_here = 0
         self.best_energies: list[float] = []
         self.decision = Decision.GO_ON
         self.decisions: list[str] = []  # every one but GO_ON, in a sentence
@@ -230,9 +232,7 @@ class Chain:
             self.best_energies.append(math.nan)
         self.is_wide = False
         self._best = math.inf
-        self._without_gain = 0
-        self._within = 0
-        self._steps_here = 0
+        self._without_gain = self._within = self._steps_here = 0
 
     def _is_gripper_there(self, closedness: float) -> bool:
         wanted = self._goals[self.index].gripper_closedness

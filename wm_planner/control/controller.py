@@ -10,9 +10,9 @@ import logging
 import math
 import threading
 
+from wm_planner.control.chain import ChainKind
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
-from wm_planner.control.chain import ChainKind
 from wm_planner.control.goal_loop import Ended, GoalLoop, GoalLoopConfig
 from wm_planner.control.guards import Guard, first_trouble
 from wm_planner.control.outlet import Outlet

@@ -12,23 +12,20 @@ import math
 import os
 import time
 
-import numpy as np
-
 from wm_planner.control.chain import Chain, ChainConfig, ChainKind, Decision
 from wm_planner.control.safety import SafetyConfig, SafetyFilter
 from wm_planner.core.actions import action_to_command, planner_steps
 from wm_planner.core.errors import (
     InvalidGoalError,
+    ModelLoadError,
     SafetyError,
     SimulatorError,
-    WmPlannerError,
     as_wm_planner_error,
 )
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Environment, Planner, SearchesWider, TakesInstruction
-from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Observation, Plan, StepResult
-from wm_planner.evaluation.episode import EpisodeOver, Tally
+from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Plan, StepResult
 from wm_planner.evaluation.environments import (
     ChargesTheEnd,
     KnowsSubGoals,
@@ -39,8 +36,9 @@ from wm_planner.evaluation.environments import (
     expand_suite,
     open_environment,
 )
+from wm_planner.evaluation.episode import CHAIN_ENDS, EpisodeOver, Tally, newest
 from wm_planner.evaluation.motion import EpisodeMotion
-from wm_planner.evaluation.pictures import EpisodeCamera
+from wm_planner.evaluation.pictures import PICTURES, EpisodeCamera
 from wm_planner.evaluation.records import EpisodeRecord, RunReport
 from wm_planner.evaluation.runner import (
     EpisodeSpec,
@@ -53,19 +51,12 @@ from wm_planner.evaluation.runner import (
 from wm_planner.evaluation.settings import PlannerChoice
 from wm_planner.evaluation.threads import planning_threads
 from wm_planner.factory import make_planner
+from wm_planner.imagination.painters import Painter, make_painter
 
 _logger = logging.getLogger(__name__)
 
 ASSET_ROOT_VARIABLE = 'WM_PLANNER_ASSET_ROOT'
 """Where environments look for data that no package brings."""
-
-
-_TERMINATIONS = {
-    Decision.REACHED: 'reached',
-    Decision.SATISFIED: 'reached',
-    Decision.STALLED: 'stalled',
-}
-"""How an episode ended, by how its chain did."""
 
 
 class DirectRunner:
@@ -95,6 +86,7 @@ class DirectRunner:
         model_name: str,
         config: EvaluationConfig,
         save: Sequence[str] = (),
+        painter: Painter | None = None,
     ) -> None:
         self._environment = environment
         self._planner = planner
@@ -103,6 +95,7 @@ class DirectRunner:
         self._model_name = model_name
         self._config = config
         self._camera = EpisodeCamera(save)
+        self._painter = painter if PICTURES in save else None
         self._motion = EpisodeMotion(save)
         if isinstance(planner, WantsEnvironment):
             planner.attach(environment)
@@ -237,9 +230,7 @@ class DirectRunner:
             if isinstance(self._planner, SearchesWider):
                 self._planner.widen(chain.is_wide)
             plan = self._plan(start.goals[index], tally)
-            decision = chain.on_plan(
-                plan.goal_energy, tally.observation.state.gripper_closedness
-            )
+            decision = chain.on_plan(plan.goal_energy, tally.observation.state.gripper_closedness)
             tally.note_energy(index, plan.goal_energy)
             if decision is Decision.GO_ON:
                 self._charge(self._execute(plan, tally), tally)
@@ -254,7 +245,7 @@ class DirectRunner:
             hold = tally.command or ArmCommand.hold_at(tally.observation.state)
             self._charge(self._advance(hold, tally), tally)
         message = '; '.join(chain.decisions)
-        return _TERMINATIONS.get(chain.decision, 'timeout'), message
+        return CHAIN_ENDS.get(chain.decision, 'timeout'), message
 
     @staticmethod
     def _charge(result: StepResult, tally: Tally) -> None:
@@ -271,7 +262,15 @@ class DirectRunner:
         tally.plan_rollouts.append(plan.diagnostics.rollouts)
         return plan
 
+    def _paint(self, plan: Plan) -> None:
+        """Keep what the model expects to see after the step that is about to be made."""
+        imagined = plan.imagination
+        if self._painter is not None and imagined is not None:
+            self._painter.begin(imagined.now[None])
+            self._camera.imagine(self._painter.paint(imagined.latents[:1])[0])
+
     def _execute(self, plan: Plan, tally: Tally) -> StepResult:
+        self._paint(plan)
         state = tally.observation.state
         wanted = action_to_command(plan.actions[0], plan.action_spec, state, state.stamp_ns)
         verdict = self._safety.apply(wanted, state, state.stamp_ns)
@@ -289,7 +288,7 @@ class DirectRunner:
 
     def _advance(self, command: ArmCommand, tally: Tally) -> StepResult:
         result = self._environment.step(command, self._planner.action_spec.step_duration_s)
-        tally.observation = _newest(
+        tally.observation = newest(
             tally.observation, result.observation, self._planner.context_frames
         )
         tally.command = command
@@ -299,16 +298,6 @@ class DirectRunner:
         self._camera.add(result.observation.images[-1])
         self._motion.add(command, result.observation.state)
         return result
-
-
-def _newest(before: Observation, after: Observation, frames: int) -> Observation:
-    """Return the last ``frames`` frames of two observations; the rest is that of the newer."""
-    return replace(
-        after,
-        images=np.concatenate([before.images, after.images])[-frames:],
-        image_stamps_ns=(before.image_stamps_ns + after.image_stamps_ns)[-frames:],
-        states=(before.states + after.states)[-frames:],
-    )
 
 
 @contextmanager
@@ -336,9 +325,23 @@ def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
                 model_name=choice.shown_model,
                 config=request.config,
                 save=request.save,
+                painter=_painter_of(request),
             )
     finally:
         environment.close()
+
+
+def _painter_of(request: RunRequest) -> Painter | None:
+    """Return who draws what the planner imagines, where pictures are kept and it imagines any."""
+    choice = request.choice
+    if choice.is_policy or PICTURES not in request.save:
+        return None
+    weights = str(choice.values.get('world_model.weights', ''))
+    try:
+        return make_painter(choice.model, weights)
+    except ModelLoadError as error:  # other weights than those that a decoder was trained for
+        _logger.warning('no imagined pictures: %s', error.message)
+        return None
 
 
 def use_asset_root(folder: str) -> None:

@@ -4,11 +4,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import math
 
+import numpy as np
+
+from wm_planner.control.chain import Decision
 from wm_planner.core.errors import WmPlannerError
 from wm_planner.core.types import ArmCommand, Observation
+
+CHAIN_ENDS = {
+    Decision.REACHED: 'reached',
+    Decision.SATISFIED: 'reached',
+    Decision.STALLED: 'stalled',
+}
+"""How an episode ended, by how its chain did."""
 
 
 class EpisodeOver(Exception):
@@ -46,3 +56,13 @@ class Tally:
         self.goal_energies += [math.nan] * (index + 1 - len(self.goal_energies))
         self.goal_energies[index] = energy
         self.energy_curve.append(energy)
+
+
+def newest(before: Observation, after: Observation, frames: int) -> Observation:
+    """Return the last ``frames`` frames of two observations; the rest is that of the newer."""
+    return replace(
+        after,
+        images=np.concatenate([before.images, after.images])[-frames:],
+        image_stamps_ns=(before.image_stamps_ns + after.image_stamps_ns)[-frames:],
+        states=(before.states + after.states)[-frames:],
+    )

@@ -36,16 +36,21 @@ class EpisodeCamera:
         self._kinds = tuple(kinds)
         self._frames: list[Image] = []
         self._goal: Image | None = None
+        self._imagined: Image | None = None
 
     def begin(self, first: Image, goal: Image) -> None:
         """Forget the former episode and take the first frame and the final goal of the next."""
-        self._frames, self._goal = [first], goal
+        self._frames, self._goal, self._imagined = [first], goal, None
 
     def add(self, frame: Image) -> None:
         """Take the next frame."""
         if VIDEO not in self._kinds:
             del self._frames[1:]  # the newest is all that will be asked for
         self._frames.append(frame)
+
+    def imagine(self, picture: Image) -> None:
+        """Take what a model expects the next frame to be; the last one is kept."""
+        self._imagined = picture
 
     def files(self, frame_s: float) -> dict[str, bytes]:
         """Return the files of the episode by name; a frame of the video lasts ``frame_s``."""
@@ -56,6 +61,8 @@ class EpisodeCamera:
             found['first.png'] = encode_png(self._frames[0])
             found['last.png'] = encode_png(self._frames[-1])
             found['goal.png'] = encode_png(self._goal)
+            if self._imagined is not None:
+                found['imagined.png'] = encode_png(self._imagined)
         if VIDEO in self._kinds:
             found[VIDEO_NAME] = encode_video(self._frames, frame_s)
         return found

@@ -68,7 +68,7 @@ class EpisodeRecord:
     commands_clamped: int = 0
     commands_refused: int = 0
     wall_s: float = 0.0
-    pictures: Mapping[str, str] = field(default_factory=dict)  # first, last, goal, video: files
+    pictures: Mapping[str, str] = field(default_factory=dict)  # files by name: first, goal, ...
 
     @property
     def is_lost(self) -> bool:

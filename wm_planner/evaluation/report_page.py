@@ -224,7 +224,10 @@ def _energy_figure(runs: Sequence[_Run]) -> str:
 
 
 def _strips(run: _Run) -> list[dict[str, Any]]:
-    """Return start, end and goal pictures of some episodes, one of each suite first."""
+    """Return start, imagined, end and goal pictures of some episodes, one of each suite first.
+
+    ``imagined`` is what the model expected to see when it was at the end; only some draw it.
+    """
     chosen: dict[str, list[EpisodeRecord]] = {}
     for record in run.result.episodes:
         if {'first', 'last', 'goal'} <= set(record.pictures):
@@ -239,6 +242,8 @@ def _strips(run: _Run) -> list[dict[str, Any]]:
     for record in in_turn[:STRIPS_PER_RUN]:
         found = {name: read_picture(record, name) for name in ('first', 'last', 'goal')}
         if None not in found.values():
+            imagined = read_picture(record, 'imagined') if 'imagined' in record.pictures else None
+            found['imagined'] = imagined
             uris = {name: _data_uri(data, 'image/png') for name, data in found.items() if data}
             ending = _ENDINGS.get(record.termination, record.termination.replace('_', ' '))
             strip = {'label': run.result.label, 'record': record, 'ending': ending}

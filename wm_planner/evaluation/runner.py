@@ -25,7 +25,6 @@ from wm_planner.evaluation.records import (
 )
 from wm_planner.evaluation.settings import PlannerChoice
 
-
 CHAINS = tuple(kind.name.lower() for kind in ChainKind)
 
 

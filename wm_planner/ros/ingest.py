@@ -199,10 +199,12 @@ class Ingest:
         stamp_ns, closedness = self._gripper
         age_s = abs(self._now_ns() - stamp_ns) * 1e-9  # from before a clock jump: far ahead
         if age_s > self._config.max_state_age_s:
-            raise StaleDataError(
+            error = StaleDataError(
                 f'the newest usable joint state on {topic} is {age_s:.2f} s old; '
                 f'valid: at most {self._config.max_state_age_s:g} s.'
             )
+            self._doubt(error)
+            raise error
         return closedness
 
     def _push_state(self, state: RobotState) -> None:

@@ -29,6 +29,7 @@ COMMANDS = {
     'evaluate': 'Measure success rate and cost of a planner on suites.',
     'replay': 'Plan at every recorded step of a bag, without a robot.',
     'landscape': 'Draw how good the planner thinks each displacement would be.',
+    'view': 'Show a running graph or a bag in the browser.',
     'report': 'Write a page of results, beside each other and published ones.',
     'serve': 'Serve a planner to the harness vla-eval.',
     'train': 'Train a world model.',

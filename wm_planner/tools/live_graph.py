@@ -130,15 +130,11 @@ class LiveGraph:
                 raise error_from_code(status.error_code, status.message)
             return status is not None and status.state != PlannerStatus.INACTIVE
 
-        def sees() -> bool:
-            status = client.status
-            return status is not None and not math.isnan(status.image_age_s + status.state_age_s)
-
         def late(what: str) -> Callable[[], WmPlannerError]:
             return lambda: PlannerTimeoutError(f'{what} within {timeout_s:g} s.')
 
         client.spin_until(is_active, late('the planner has not become active'), timeout_s)
-        client.spin_until(sees, lambda: NoDataError('the planner gets no frames.'), timeout_s)
+        client.spin_until(self._sees, lambda: NoDataError('the planner gets no frames.'), timeout_s)
         client.spin_until(
             lambda: client.episode is not None, late('the simulator has not spoken'), timeout_s
         )
@@ -171,7 +167,18 @@ class LiveGraph:
             raise SimulatorError(f'{suite}/{seed}/{episode} is solved at its start.')
         begin_ns = stamp_to_ns(status.header.stamp)
         self.wait_for_status_after(begin_ns)
+        # An arm that is suddenly elsewhere makes the planner forget the frames of where it was.
+        client.spin_until(
+            self._sees,
+            lambda: NoDataError('the planner gets no frames of the new episode.'),
+            _MESSAGE_TIMEOUT_S,
+        )
         return goals
+
+    def _sees(self) -> bool:
+        """Return whether the planner has a frame and a robot state."""
+        status = self.client.status
+        return status is not None and not math.isnan(status.image_age_s + status.state_age_s)
 
     @property
     def episode(self) -> EpisodeStatus:

@@ -387,9 +387,7 @@ def energies(values: list[float]) -> Callable[[Observation, Goal], Any]:
     left = iter(values)
 
     def answer(observation: Observation, goal: Goal) -> Any:
-        return a_plan(
-            goal_id=goal.goal_id, stamp_ns=observation.stamp_ns, goal_energy=next(left)
-        )
+        return a_plan(goal_id=goal.goal_id, stamp_ns=observation.stamp_ns, goal_energy=next(left))
 
     return answer
 
@@ -400,7 +398,8 @@ def test_chain_by_progress_counts_its_steps_and_holds_for_the_rest() -> None:
     planner = FakePlanner(energies([9.0, 0.01, 9.0, 4.0, 0.01]))
     record = runner_of(planner, environment, config=BY_PROGRESS).run(spec(0, 0))
     assert (record.steps, record.termination) == (3, 'reached')
-    assert environment.calls == ['goal 0', 'step', 'goal 1', 'step', 'step', 'step', 'step']
+    walked = ['goal 0', 'step', 'goal 1', 'step', 'step']
+    assert environment.calls == ['reset 0', *walked, 'step', 'step']
     assert environment.commands[3:] == [environment.commands[2]] * 2  # what was sent last
     assert record.goal_energies == (0.01, 0.01)
     assert [sentence.split()[1] for sentence in record.message.split('; ')] == [
