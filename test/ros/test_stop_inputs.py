@@ -15,7 +15,7 @@ rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from geometry_msgs.msg import PoseStamped, WrenchStamped  # noqa: E402
 from lifecycle_msgs.msg import State, Transition  # noqa: E402
-from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 
@@ -198,14 +198,21 @@ def test_heartbeat_that_is_demanded_must_be_there_before_anything_moves() -> Non
 # transitions ------------------------------------------------------------------------------------
 
 
-def call(harness: PlannerHarness, kind: Any, name: str, request: Any) -> Any:
-    topic = f'/wm_planner/{name}'
-    known = [c for c in harness.client.node.clients if c.srv_name == topic]
-    client = known[0] if known else harness.client.node.create_client(kind, topic)
-    harness.wait(client.service_is_ready, name, timeout_s=60.0)
-    future = client.call_async(request)
-    harness.wait(future.done, f'the answer of {name}', timeout_s=60.0)
-    return future.result()
+def change_state(harness: PlannerHarness, transition: int) -> bool:
+    """Make a transition in the thread that spins the node, as its service would."""
+    planner = harness.planner
+    triggers = {
+        Transition.TRANSITION_CONFIGURE: planner.trigger_configure,
+        Transition.TRANSITION_CLEANUP: planner.trigger_cleanup,
+        Transition.TRANSITION_ACTIVATE: planner.trigger_activate,
+        Transition.TRANSITION_DEACTIVATE: planner.trigger_deactivate,
+        Transition.TRANSITION_ACTIVE_SHUTDOWN: planner.trigger_shutdown,
+    }
+    executor = planner.executor
+    assert executor is not None
+    task = executor.create_task(triggers[transition])
+    harness.wait(task.done, 'the transition')
+    return bool(task.result() == TransitionCallbackReturn.SUCCESS)
 
 
 @pytest.mark.parametrize(
@@ -233,11 +240,9 @@ def test_every_way_out_of_active_ends_in_a_hold(
                     raise RuntimeError('a transition that breaks')
 
             monkeypatch.setattr(harness.planner._desk, 'close', close)
-        request = ChangeState.Request(transition=Transition(id=transition))
-        call(harness, ChangeState, 'change_state', request)
+        change_state(harness, transition)
         harness.wait_for_status(lambda s: s.state == PlannerStatus.INACTIVE, 'inactive')
-        found = call(harness, GetState, 'get_state', GetState.Request()).current_state.id
-        assert found == ends_in
+        assert harness.planner._state_machine.current_state[0] == ends_in
         number = len(harness.robot.targets)
         held_still(harness)
         assert len(harness.robot.targets) == number, 'an inactive node sends nothing'
@@ -258,8 +263,7 @@ def test_motion_must_be_enabled_again_after_every_way_back_to_active() -> None:
             ),
         ):
             for transition in (*out, *back):
-                request = ChangeState.Request(transition=Transition(id=transition))
-                assert call(harness, ChangeState, 'change_state', request).success
+                assert change_state(harness, transition)
             harness.wait_for_status(
                 lambda s: s.state == PlannerStatus.DISABLED and s.image_age_s + s.state_age_s < 9,
                 'active with data',
