@@ -312,12 +312,22 @@ def test_status_message_holds_every_field() -> None:
         state_age_s=0.0625,
         goal_energies=(0.5,),
         goal_steps=(7,),
+        best_energies=(0.5,),
+        decision='1 skip: goal 0',
         termination=None,
         latest_plan=None,
         sent=None,
     )
     message = convert.status_to_message(status, stamp_ns=STAMP_NS, base_frame='panda_link0')
-    not_sent = {'goal_list_id', 'goal_energies', 'goal_steps', 'termination', 'latest_plan', 'sent'}
+    not_sent = {
+        'goal_list_id',
+        'goal_energies',
+        'goal_steps',
+        'best_energies',
+        'termination',
+        'latest_plan',
+        'sent',
+    }
     wanted = {k: v for k, v in dataclasses.asdict(status).items() if k not in not_sent}
     assert_fields(message, wanted)
     assert convert.stamp_to_ns(message.header.stamp) == STAMP_NS

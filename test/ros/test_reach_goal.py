@@ -177,6 +177,8 @@ class TestFarGoals:
             ({'max_duration_s': -1.0}, 102, 'max_duration_s is -1.0; valid: >= 0'),
             ({'max_duration_s': math.nan}, 102, 'max_duration_s is nan'),
             ({'tolerance': math.inf}, 102, 'tolerance is infinite'),
+            ({'chain': 2}, 102, 'chain is 2; valid: 0 (SCHEDULE), 1 (PROGRESS)'),
+            ({'chain': 1, 'tolerance': -1.0}, 102, 'fixed schedule'),
         ],
     )
     def test_malformed_request_gets_its_number(
@@ -222,3 +224,32 @@ def test_arm_reaches_goals_in_order_with_their_grippers() -> None:
         # What it was driven through were absolute targets with fresh, rising stamps.
         stamps = [stamp for stamp, _, _ in harness.robot.targets]
         assert stamps == sorted(stamps) and len(set(stamps)) == len(stamps)
+
+
+def test_chain_by_progress_says_what_it_decides_and_takes_no_step_where_all_is_satisfied() -> None:
+    with PlannerHarness(QUICK) as harness:
+        harness.client.enable()
+        places = ([0.5, 0.1, 0.25], [0.55, -0.05, 0.2])
+        goals = [harness.goal(places[0], 0.0, 'a'), harness.goal(places[1], 1.0, 'b')]
+        told: list[str] = []
+        result = harness.client.reach_goal(
+            goals,
+            chain=ReachGoal.Goal.PROGRESS,
+            timeout_s=60.0,
+            on_feedback=lambda f: told.append(f.decision),
+        )
+        assert result.is_reached, result.message
+        assert len(result.best_energies) == 2 and max(result.best_energies) < 0.01
+        kinds = [text.split()[1] for text in dict.fromkeys(told) if text]
+        assert kinds[-1] == 'reached:' and kinds[0] in ('advance:', 'flattened:')
+        decided = {text for text in told if text}
+        harness.wait(
+            lambda: decided <= {message.decision for message in harness.statuses},
+            'every decision in a status',
+        )
+        assert harness.robot.closedness == pytest.approx(1.0)
+        again = harness.client.reach_goal(
+            [goals[1], goals[1]], chain=ReachGoal.Goal.PROGRESS, timeout_s=60.0
+        )
+        assert again.is_reached and sum(again.goal_steps) == 0
+        assert 'no step' in again.message

@@ -10,6 +10,7 @@ import logging
 import math
 import threading
 
+from wm_planner.control.chain import ChainKind
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
 from wm_planner.control.goal_loop import Ended, GoalLoop, GoalLoopConfig
@@ -125,6 +126,7 @@ class Controller:
         *,
         steps_per_goal: Sequence[int] = (),
         tolerance: float | None = None,
+        kind: ChainKind = ChainKind.SCHEDULE,
         now_ns: int,
     ) -> int:
         """Pursue ``goals`` (prepared already) in order, in place of those before; return a list id.
@@ -144,6 +146,7 @@ class Controller:
                 config=self._config,
                 list_id=self._goal_lists + 1,
                 limits=self._worker.info.uncertainty_limits,
+                kind=kind,
             )
             self._goal_lists += 1
             self._loop.begin(pursuit, now_ns)
@@ -355,6 +358,8 @@ class Controller:
             state_age_s=self._buffer.state_age_s(now_ns),
             goal_energies=tuple(pursuit.energies) if pursuit else (),
             goal_steps=tuple(pursuit.steps) if pursuit else (),
+            best_energies=tuple(pursuit.best_energies) if pursuit else (),
+            decision=pursuit.decision if pursuit else '',
             termination=ended.termination if ended else None,
             latest_plan=plan,
             sent=sent,

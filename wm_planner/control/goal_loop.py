@@ -258,7 +258,9 @@ class GoalLoop:
         plan = self._valid_plan(outcome, pursuit)
         if plan is None:
             return
-        following = pursuit.on_plan(Signals.of(plan))
+        following = pursuit.on_plan(
+            Signals.of(plan), outcome.request.observation.state.gripper_closedness
+        )
         if following is Next.END:
             self._end_as_pursuit_says(pursuit)
         if following is not Next.EXECUTE:
@@ -310,6 +312,7 @@ class GoalLoop:
             deadline_s=self._config.plan_deadline_s or None,
             executed_steps=self._executed_since_plan,
             request_id=self._request_id,
+            is_wide=self._pursuit.is_wide,
         )
         self._worker.submit(self._pending)
 
@@ -321,8 +324,11 @@ class GoalLoop:
 
     def _end_as_pursuit_says(self, pursuit: Pursuit) -> None:
         assert pursuit.termination is not None, 'the pursuit has ended'
+        reached = 'the last goal is reached.'
+        if pursuit.steps_executed == 0:
+            reached = 'every goal was satisfied where the arm was; it took no step.'
         notice = {
-            Termination.REACHED: Notice(0, 'the last goal is reached.'),
+            Termination.REACHED: Notice(0, reached),
             Termination.TIMEOUT: Notice(0, 'the steps of the last goal are used up.'),
         }.get(pursuit.termination)
         self.end(pursuit.termination, notice or Notice.of(pursuit.stall or PlanningError()))

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 import logging
 
 from wm_planner.core.errors import DeviceMemoryError, PlannerFailedError, WmPlannerError
-from wm_planner.core.protocols import Calibrated, LooksThroughWrist, Planner, TakesInstruction
+from wm_planner.core.protocols import (
+    Calibrated,
+    LooksThroughWrist,
+    Planner,
+    SearchesWider,
+    TakesInstruction,
+)
 from wm_planner.core.types import ActionSpec, Goal, Observation, Plan, UncertaintyLimits
 
 _logger = logging.getLogger(__name__)
@@ -28,6 +34,7 @@ class PlanRequest:
     deadline_s: float | None
     executed_steps: int
     request_id: int
+    is_wide: bool = False  # search wider than set, where the planner can
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +102,8 @@ def answer(planner: Planner, request: PlanRequest) -> PlanOutcome:
 
     def run() -> None:
         nonlocal plan
+        if isinstance(planner, SearchesWider):
+            planner.widen(request.is_wide)
         plan = planner.plan(
             request.observation,
             request.goal,

@@ -82,6 +82,8 @@ class ControllerStatus:
     state_age_s: float
     goal_energies: tuple[float, ...]
     goal_steps: tuple[int, ...]
+    best_energies: tuple[float, ...]
+    decision: str
     termination: Termination | None
     latest_plan: Plan | None
     sent: ArmCommand | None

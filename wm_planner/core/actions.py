@@ -15,6 +15,8 @@ from wm_planner.core.types import ActionKind, ActionSpec, ArmCommand, RobotState
 
 _DELTA_POSITION = (ActionKind.DX, ActionKind.DY, ActionKind.DZ)
 _DELTA_EULER = (ActionKind.DROLL, ActionKind.DPITCH, ActionKind.DYAW)
+_GRIPPER_SLACK = 0.05  # closedness
+_GRIPPER_STILL = 0.02  # closedness a step
 
 
 def action_to_command(
@@ -93,3 +95,17 @@ def gripper_pin(
         ActionKind.GRIPPER.value: target,
         ActionKind.DGRIPPER.value: target - state.gripper_closedness,
     }
+
+
+def is_gripper_there(goal: float, now: float, before: float, closed_above: float) -> bool:
+    """Return whether fingers at closedness ``now`` are where a goal's recorded ``goal`` has them.
+
+    Open or closed is told by the rule of ``gripper_pin``; on the right side of it they are there
+    once they are as far as the goal, or stand still (``before`` is a step ago, NaN = unknown): a
+    thicker object stops them earlier.
+    """
+    is_closed = goal > closed_above
+    if is_closed != (now > closed_above):
+        return False
+    short = goal - now if is_closed else now - goal
+    return short <= _GRIPPER_SLACK or abs(now - before) <= _GRIPPER_STILL

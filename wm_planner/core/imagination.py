@@ -45,7 +45,8 @@ class PlanStart:
 
     ``generator_state`` is the generator's before the draws, opaque. ``mean`` [H, A] and ``elites``
     [K, H, A], float32, are the warm start before it was shifted by ``executed_steps``; None where
-    the search began cold. ``deadline_s`` is the wall time it was given, 0 = no limit.
+    the search began cold. ``deadline_s`` is the wall time it was given, 0 = no limit. ``is_wide``:
+    it searched wider than set (core.protocols.SearchesWider).
     """
 
     executed_steps: int
@@ -55,6 +56,7 @@ class PlanStart:
     generator_state: bytes
     mean: npt.NDArray[np.float32] | None = None
     elites: npt.NDArray[np.float32] | None = None
+    is_wide: bool = False
 
     def __post_init__(self) -> None:
         if (self.mean is None) != (self.elites is None):

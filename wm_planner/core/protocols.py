@@ -152,6 +152,14 @@ class Optimizer(Protocol):
 
 
 @runtime_checkable
+class Widens(Protocol):
+    """An Optimizer that can search wider than it is set to; optional."""
+
+    def wider(self) -> Optimizer:
+        """Return one like this that searches wider, for where a search leads nowhere."""
+
+
+@runtime_checkable
 class Planner(Protocol):
     """From observation and goal to a plan: world-model planners and baseline policies alike."""
 
@@ -194,6 +202,14 @@ class LooksAhead(Protocol):
 
     def look_ahead(self) -> None:
         """Work out what the next plan will compare with; called once after each plan, or not."""
+
+
+@runtime_checkable
+class SearchesWider(Protocol):
+    """A Planner that can search wider than it is set to, at a higher price; optional."""
+
+    def widen(self, is_wide: bool) -> None:
+        """Let the plans from now on search wide, or as set; ``reset`` ends it."""
 
 
 @runtime_checkable

@@ -6,27 +6,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 import logging
 import math
 import os
 import time
 
-import numpy as np
-
+from wm_planner.control.chain import Chain, ChainConfig, ChainKind, Decision
 from wm_planner.control.safety import SafetyConfig, SafetyFilter
 from wm_planner.core.actions import action_to_command, planner_steps
 from wm_planner.core.errors import (
+    InvalidGoalError,
     ModelLoadError,
     SafetyError,
     SimulatorError,
-    WmPlannerError,
     as_wm_planner_error,
 )
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
-from wm_planner.core.protocols import Environment, Planner, TakesInstruction
-from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Observation, Plan, StepResult
+from wm_planner.core.protocols import Environment, Planner, SearchesWider, TakesInstruction
+from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Plan, StepResult
 from wm_planner.evaluation.environments import (
     ChargesTheEnd,
     KnowsSubGoals,
@@ -37,6 +36,7 @@ from wm_planner.evaluation.environments import (
     expand_suite,
     open_environment,
 )
+from wm_planner.evaluation.episode import CHAIN_ENDS, EpisodeOver, Tally, newest
 from wm_planner.evaluation.motion import EpisodeMotion
 from wm_planner.evaluation.pictures import PICTURES, EpisodeCamera
 from wm_planner.evaluation.records import EpisodeRecord, RunReport
@@ -59,36 +59,6 @@ ASSET_ROOT_VARIABLE = 'WM_PLANNER_ASSET_ROOT'
 """Where environments look for data that no package brings."""
 
 
-class _EpisodeOver(Exception):
-    """The episode ends here and has failed; never leaves this module."""
-
-    def __init__(self, termination: str, error: WmPlannerError) -> None:
-        super().__init__(str(error))
-        self.termination = termination
-        self.error = error
-
-
-@dataclass(kw_only=True)
-class _Tally:
-    """What the episode that is running has come to so far."""
-
-    observation: Observation
-    success: bool = False
-    distance_m: float | None = None
-    steps: int = 0
-    executed_steps: int = 0  # of the previous plan: the shift of the warm start
-    plan_ms: list[float] = field(default_factory=list)
-    plan_rollouts: list[int] = field(default_factory=list)
-    goal_energies: list[float] = field(default_factory=list)
-    energy_curve: list[float] = field(default_factory=list)
-    is_over: bool = False
-    cost: float = 0.0
-    cost_upstream: float = 0.0
-    clamped: int = 0
-    refused: int = 0
-    refused_in_a_row: int = 0
-
-
 class DirectRunner:
     """Planner and simulator in one process, one after the other: blocking and quasi-static.
 
@@ -98,6 +68,9 @@ class DirectRunner:
     stops early, so elsewhere success means *staying* there. A command that the filter refuses
     becomes a hold for that step and is counted. Costs are those of the planner's steps: frames
     taken at rest to fill its context cost nothing.
+
+    With ``chain`` 'progress' a Chain says when a goal is left and when the arm has arrived; all
+    goals share the steps of the schedule, and what is left of them the arm holds still.
 
     A planner that can be seeded gets ``episode_seed`` before each episode, one that takes an
     instruction gets the episode's. Not thread-safe.
@@ -134,16 +107,19 @@ class DirectRunner:
         self._check_unsolved(start)
         self._camera.begin(start.observation.images[-1], start.goals[-1].image)
         self._motion.begin(start.observation.state)
-        tally = _Tally(observation=start.observation, distance_m=start.metrics.get('distance_m'))
+        tally = Tally(observation=start.observation, distance_m=start.metrics.get('distance_m'))
         termination, code, message = 'timeout', 0, ''
         try:
             self._prepare(start, episode_seed(spec.seed, spec.episode))
             self._fill_context(tally)
-            for index, goal in enumerate(start.goals):
-                self._pursue(index, goal, self._steps(start, index), tally)
+            if self._config.chain == ChainKind.PROGRESS.name.lower():
+                termination, message = self._pursue_chain(start, tally)
+            else:
+                for index, goal in enumerate(start.goals):
+                    self._pursue(index, goal, self._steps(start, index), tally)
             if tally.is_over and tally.success:
                 termination = 'reached'
-        except _EpisodeOver as over:
+        except EpisodeOver as over:
             tally.success = False
             if isinstance(self._environment, ChargesTheEnd) and not tally.is_over:
                 tally.cost += self._environment.give_up()
@@ -206,14 +182,14 @@ class DirectRunner:
             for goal in start.goals:
                 self._planner.prepare_goal(goal)
         except Exception as error:  # whatever a planner raises fails its episode, not the sweep
-            raise _EpisodeOver('planner_failed', as_wm_planner_error(error)) from error
+            raise EpisodeOver('planner_failed', as_wm_planner_error(error)) from error
 
-    def _fill_context(self, tally: _Tally) -> None:
+    def _fill_context(self, tally: Tally) -> None:
         """Hold until there are as many frames as the planner looks at: none is ever repeated."""
         while len(tally.observation.states) < self._planner.context_frames and not tally.is_over:
             self._advance(ArmCommand.hold_at(tally.observation.state), tally)
 
-    def _pursue(self, index: int, goal: Goal, steps: int, tally: _Tally) -> None:
+    def _pursue(self, index: int, goal: Goal, steps: int, tally: Tally) -> None:
         """Spend exactly ``steps`` on one goal, unless the episode is over before."""
         if tally.is_over:
             return
@@ -226,17 +202,62 @@ class DirectRunner:
             tally.energy_curve.append(plan.goal_energy)
             result = self._execute(plan, tally)
             tally.steps += 1
-            tally.cost += result.cost
-            tally.cost_upstream += result.cost_upstream
+            self._charge(result, tally)
             if tally.is_over:
                 return
 
-    def _plan(self, goal: Goal, tally: _Tally) -> Plan:
+    def _pursue_chain(self, start: EpisodeStart, tally: Tally) -> tuple[str, str]:
+        """Walk the goals by progress, at most the steps of the schedule; return how it ended.
+
+        What is left of the steps afterwards is held in place and not counted.
+        """
+        budget = sum(self._steps(start, index) for index in range(len(start.goals)))
+        try:
+            chain = Chain(
+                start.goals,
+                tolerance=self._planner.goal_tolerance,
+                config=ChainConfig(),
+                budget=budget,
+            )
+        except InvalidGoalError as error:
+            raise EpisodeOver('planner_failed', error) from error
+        shown = -1
+        while not (tally.is_over or chain.decision.is_end):
+            index = chain.index
+            if index != shown and isinstance(self._environment, KnowsSubGoals):
+                self._environment.begin_goal(index)
+            shown = index
+            if isinstance(self._planner, SearchesWider):
+                self._planner.widen(chain.is_wide)
+            plan = self._plan(start.goals[index], tally)
+            decision = chain.on_plan(plan.goal_energy, tally.observation.state.gripper_closedness)
+            tally.note_energy(index, plan.goal_energy)
+            if decision is Decision.GO_ON:
+                self._charge(self._execute(plan, tally), tally)
+                tally.steps += 1
+                chain.on_steps(1)
+            else:
+                tally.executed_steps = 0  # of this plan, which only told where the arm is
+        for _ in range(budget - tally.steps):
+            if tally.is_over:
+                break
+            # What was sent last, as the node does: a measured closedness would hold no object.
+            hold = tally.command or ArmCommand.hold_at(tally.observation.state)
+            self._charge(self._advance(hold, tally), tally)
+        message = '; '.join(chain.decisions)
+        return CHAIN_ENDS.get(chain.decision, 'timeout'), message
+
+    @staticmethod
+    def _charge(result: StepResult, tally: Tally) -> None:
+        tally.cost += result.cost
+        tally.cost_upstream += result.cost_upstream
+
+    def _plan(self, goal: Goal, tally: Tally) -> Plan:
         begin_ns = time.perf_counter_ns()
         try:
             plan = self._planner.plan(tally.observation, goal, executed_steps=tally.executed_steps)
         except Exception as error:  # whatever a planner raises fails its episode, not the sweep
-            raise _EpisodeOver('planner_failed', as_wm_planner_error(error)) from error
+            raise EpisodeOver('planner_failed', as_wm_planner_error(error)) from error
         tally.plan_ms.append((time.perf_counter_ns() - begin_ns) * 1e-6)
         tally.plan_rollouts.append(plan.diagnostics.rollouts)
         return plan
@@ -248,7 +269,7 @@ class DirectRunner:
             self._painter.begin(imagined.now[None])
             self._camera.imagine(self._painter.paint(imagined.latents[:1])[0])
 
-    def _execute(self, plan: Plan, tally: _Tally) -> StepResult:
+    def _execute(self, plan: Plan, tally: Tally) -> StepResult:
         self._paint(plan)
         state = tally.observation.state
         wanted = action_to_command(plan.actions[0], plan.action_spec, state, state.stamp_ns)
@@ -262,30 +283,21 @@ class DirectRunner:
         tally.refused_in_a_row += 1
         if tally.refused_in_a_row >= self._config.max_refusals:
             error = verdict.error or SafetyError('the safety filter refused without a reason.')
-            raise _EpisodeOver('safety_stop', error)
+            raise EpisodeOver('safety_stop', error)
         return self._advance(ArmCommand.hold_at(state), tally)
 
-    def _advance(self, command: ArmCommand, tally: _Tally) -> StepResult:
+    def _advance(self, command: ArmCommand, tally: Tally) -> StepResult:
         result = self._environment.step(command, self._planner.action_spec.step_duration_s)
-        tally.observation = _newest(
+        tally.observation = newest(
             tally.observation, result.observation, self._planner.context_frames
         )
+        tally.command = command
         tally.success = result.success and not result.is_failed
         tally.distance_m = result.metrics.get('distance_m')
         tally.is_over = result.is_over
         self._camera.add(result.observation.images[-1])
         self._motion.add(command, result.observation.state)
         return result
-
-
-def _newest(before: Observation, after: Observation, frames: int) -> Observation:
-    """Return the last ``frames`` frames of two observations; the rest is that of the newer."""
-    return replace(
-        after,
-        images=np.concatenate([before.images, after.images])[-frames:],
-        image_stamps_ns=(before.image_stamps_ns + after.image_stamps_ns)[-frames:],
-        states=(before.states + after.states)[-frames:],
-    )
 
 
 @contextmanager

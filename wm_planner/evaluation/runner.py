@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from wm_planner.control.chain import ChainKind
 from wm_planner.core.config import parameter, validate
 from wm_planner.evaluation.environments import SuiteName, environment_settings
 from wm_planner.evaluation.records import (
@@ -24,6 +25,8 @@ from wm_planner.evaluation.records import (
 )
 from wm_planner.evaluation.settings import PlannerChoice
 
+CHAINS = tuple(kind.name.lower() for kind in ChainKind)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
@@ -33,6 +36,12 @@ class EvaluationConfig:
     seed: int = parameter(0, 'seed of the starts, the goals and the planner', low=0)
     max_refusals: int = parameter(
         5, 'commands refused in a row by the safety filter that end an episode', low=1, high=1000
+    )
+
+    chain: str = parameter(
+        'schedule',
+        'what a list of goals advances by: the steps of each, or the progress of the energy',
+        choices=CHAINS,
     )
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from wm_planner.core.protocols import (
     Objective,
     OptimizationResult,
     Optimizer,
+    Widens,
     WorldModel,
 )
 from wm_planner.core.types import (
@@ -132,6 +133,7 @@ class WorldModelPlanner:
         self._chunk_size = ChunkSize(config.max_samples_per_chunk)
         self._reserve_ms: float | None = None  # see TimeBudget
         self._stop = threading.Event()
+        self._is_wide = False
         self.seed(config.seed)
 
     @property
@@ -164,9 +166,14 @@ class WorldModelPlanner:
     def reset(self) -> None:
         """Forget warm start and stop request and restart the draws: the next plan is repeatable."""
         self._last = None
+        self._is_wide = False
         self._expectation.forget()
         self._generator.manual_seed(self._seed)
         self._stop.clear()
+
+    def widen(self, is_wide: bool) -> None:
+        """Let the plans from now on start cold and draw more and wider, or as set."""
+        self._is_wide = is_wide
 
     def request_stop(self) -> None:
         """Let plans stop after the chunk of rollouts they are in, until ``reset``. Any thread."""
@@ -205,7 +212,8 @@ class WorldModelPlanner:
         goal_energy = self._distance_now(state, cached.latent)
         surprise = self._expectation.surprise(state, executed_steps)
         watch.lap('encode')
-        if not self._config.warm_start or (last is not None and last.goal is not cached):
+        is_cold = self._is_wide or not self._config.warm_start
+        if is_cold or (last is not None and last.goal is not cached):
             last = None
         start = self._start(observation, last, executed_steps, deadline_s)
         budget = self._time_budget(watch, deadline_s)
@@ -217,7 +225,10 @@ class WorldModelPlanner:
             chunk_size=self._chunk_size,
             goes_on=budget.chunk_done,
         )
-        found = self._optimizer.minimize(
+        optimizer = self._optimizer
+        if self._is_wide and isinstance(optimizer, Widens):
+            optimizer = optimizer.wider()
+        found = optimizer.minimize(
             energy,
             self._spec_for(goal, observation),
             init_mean=None if last is None else shift_steps(last.mean, executed_steps),
@@ -290,7 +301,7 @@ class WorldModelPlanner:
                 f'the state of the draws does not fit this generator ({error}); valid: one that '
                 'was recorded on the same kind of device.'
             ) from error
-        self._last = None
+        self._last, self._is_wide = None, start.is_wide
         if start.mean is not None and start.elites is not None:
             device = self._generator.device
             self._last = _WarmStart(
@@ -324,6 +335,7 @@ class WorldModelPlanner:
             generator_state=self._generator.get_state().numpy().tobytes(),
             mean=None if last is None else last.mean.float().cpu().numpy(),
             elites=None if last is None else last.elites.float().cpu().numpy(),
+            is_wide=self._is_wide,
         )
 
     def _imagination(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 from typing import Any
 
@@ -18,6 +18,11 @@ from wm_planner.core.errors import InvalidParameterError, NoFiniteEnergyError
 from wm_planner.core.protocols import EnergyFunction, OptimizationResult
 from wm_planner.core.types import ActionSpec, StopReason
 from wm_planner.planning.distribution import ActionBounds, ActionDistribution
+
+_MOST_SAMPLES = 100_000
+_MOST_STD_SCALE = 10.0
+_WIDER_SAMPLES = 2
+_WIDER_STD = 1.5
 
 NormalSource = Callable[[tuple[int, ...], torch.Generator], Tensor]
 """``normal(shape, generator)``: independent standard normal numbers of that shape."""
@@ -96,12 +101,22 @@ class SamplingOptimizer(abc.ABC):
         self._config = config
         self._device = torch.device(device)
         self._dtype = dtype
+        self._given_normal = normal
         self._normal = self._randn if normal is None else normal
 
     @property
     def horizon(self) -> int:
         """Return H."""
         return self._config.horizon
+
+    def wider(self) -> SamplingOptimizer:
+        """Return one like this that draws twice as many samples, half as far again spread out."""
+        wide = replace(
+            self._config,
+            num_samples=min(_WIDER_SAMPLES * self._config.num_samples, _MOST_SAMPLES),
+            init_std_scale=min(_WIDER_STD * self._config.init_std_scale, _MOST_STD_SCALE),
+        )
+        return type(self)(wide, device=self._device, dtype=self._dtype, normal=self._given_normal)
 
     @abc.abstractmethod
     def _draw(

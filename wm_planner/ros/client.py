@@ -57,6 +57,7 @@ class ReachResult:
     message: str
     goal_energies: tuple[float, ...]
     goal_steps: tuple[int, ...]
+    best_energies: tuple[float, ...] = ()
 
     @property
     def is_reached(self) -> bool:
@@ -247,6 +248,7 @@ class PlannerClient:
         goal_step_s: float = 0.0,
         instruction: str = '',
         tolerance: float | None = None,
+        chain: int = ReachGoal.Goal.SCHEDULE,
         max_duration_s: float = 0.0,
         timeout_s: float = 600.0,
         on_feedback: Callable[[ReachGoal.Feedback], None] | None = None,
@@ -271,6 +273,7 @@ class PlannerClient:
             goal_step_s=float(goal_step_s),
             instruction=instruction,
             tolerance=_or_nan(tolerance),
+            chain=int(chain),
             max_duration_s=float(max_duration_s),
         )
 
@@ -297,6 +300,7 @@ class PlannerClient:
             message=str(result.message),
             goal_energies=tuple(result.goal_energies),
             goal_steps=tuple(result.goal_steps),
+            best_energies=tuple(result.best_energies),
         )
 
     # -- simulator -------------------------------------------------------------------------------

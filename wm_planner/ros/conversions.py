@@ -314,6 +314,7 @@ def status_to_message(status: ControllerStatus, *, stamp_ns: int, base_frame: st
     message.plans_dropped = int(status.plans_dropped)
     message.commands_clamped = int(status.commands_clamped)
     message.commands_refused = int(status.commands_refused)
+    message.decision = str(status.decision)
     message.image_age_s = float(status.image_age_s)
     message.state_age_s = float(status.state_age_s)
     return message

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image as ImageMessage
 
+from wm_planner.control.chain import ChainKind
 from wm_planner.core.errors import (
     InvalidGoalError,
     NoDataError,
@@ -95,6 +96,7 @@ class GoalDesk:
         steps_per_goal: Sequence[int] = (),
         tolerance: float | None = None,
         instruction: str = '',
+        kind: ChainKind = ChainKind.SCHEDULE,
     ) -> int:
         """Make prepared ``goals`` the ones in force and return the controller's number for them.
 
@@ -106,6 +108,7 @@ class GoalDesk:
             goals,
             steps_per_goal=steps_per_goal,
             tolerance=tolerance,
+            kind=kind,
             now_ns=self.clock.now_ns(),
         )
         stack.worker.begin_task(instruction)

@@ -56,6 +56,7 @@ def start_to_message(plan: Plan, start: PlanStart, base_frame: str) -> PlanStart
     message.goal_id = plan.goal_id
     message.executed_steps = int(start.executed_steps)
     message.deadline_s = float(start.deadline_s)
+    message.is_wide = bool(start.is_wide)
     message.image_stamps = [int(stamp) for stamp in start.image_stamps_ns]
     message.states = [float(value) for state in start.states for value in _numbers(state)]
     message.generator_state = array.array('B', start.generator_state)
@@ -95,6 +96,7 @@ def start_from_message(message: PlanStartMessage, actions: int) -> PlanStart:
         generator_state=bytes(message.generator_state),
         mean=mean,
         elites=elites,
+        is_wide=bool(message.is_wide),
     )
 
 

@@ -14,6 +14,7 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
 
+from wm_planner.control.chain import ChainKind, check_tolerance
 from wm_planner.control.status import ControllerState, ControllerStatus, Termination
 from wm_planner.core.actions import planner_steps
 from wm_planner.core.errors import (
@@ -49,6 +50,7 @@ class _Pursuit:
     last_position_m: Array | None = None
     last_feedback_ns: int = 0
     last_goal_index: int = -1
+    last_decision: str = ''
     is_begun: bool = False
 
 
@@ -99,6 +101,8 @@ class ReachGoalServer:
                 _failure(NotEnabledError('motion is not enabled; call ~/enable first.'), status)
             )
         elif status.termination is not None:
+            if status.decision != pursuit.last_decision:
+                self._feed(pursuit, status, now_ns)  # the decision to end
             self._end(_result(status.termination, status))
         elif pursuit.handle.is_cancel_requested:
             self._desk.stack.controller.clear_goals('canceled by the client')
@@ -110,9 +114,16 @@ class ReachGoalServer:
             now_ns - pursuit.last_feedback_ns >= _FEEDBACK_PERIOD_NS
             or now_ns < pursuit.last_feedback_ns
             or status.goal_index != pursuit.last_goal_index
+            or status.decision != pursuit.last_decision
         ):
-            pursuit.last_feedback_ns, pursuit.last_goal_index = now_ns, status.goal_index
-            pursuit.handle.publish_feedback(_feedback(status, pursuit.travelled_m))
+            self._feed(pursuit, status, now_ns)
+
+    def _feed(self, pursuit: _Pursuit, status: ControllerStatus, now_ns: int) -> None:
+        pursuit.last_feedback_ns, pursuit.last_goal_index = now_ns, status.goal_index
+        if status.decision != pursuit.last_decision:
+            pursuit.last_decision = status.decision
+            self._node.get_logger().info(f'chain: {status.decision}')
+        pursuit.handle.publish_feedback(_feedback(status, pursuit.travelled_m))
 
     async def _execute(self, handle: Any) -> ReachGoal.Result:
         """Serve one goal from checking its images to its result."""
@@ -158,10 +169,18 @@ class ReachGoalServer:
                 f'goal_step_s is {request.goal_step_s}; valid: in [0, {_MAX_STEP_S:g}], 0 = the '
                 "planner's own steps."
             )
+        if request.chain not in tuple(ChainKind):
+            raise InvalidGoalError(
+                f'chain is {request.chain}; valid: '
+                + ', '.join(f'{kind.value} ({kind.name})' for kind in ChainKind)
+                + '.'
+            )
         if math.isinf(request.tolerance):
             raise InvalidGoalError(
                 "tolerance is infinite; valid: > 0, 0 or NaN = the model's own, < 0 = never."
             )
+        if request.chain == ChainKind.PROGRESS:
+            check_tolerance(self._tolerance(request) or self._desk.stack.info.goal_tolerance)
         self._count += 1
         closedness = list(request.gripper_closedness) or [math.nan] * count
         return [
@@ -174,18 +193,24 @@ class ReachGoalServer:
             for index, image in enumerate(request.goal_images)
         ]
 
+    @staticmethod
+    def _tolerance(request: ReachGoal.Goal) -> float | None:
+        """Return the tolerance asked for, None for the model's own."""
+        is_own = math.isnan(request.tolerance) or request.tolerance == 0.0
+        return None if is_own else float(request.tolerance)
+
     def _pursue(self, handle: Any, goals: list[Goal], finish: Callable[[Any], None]) -> None:
         request = handle.request
         step_s = self._desk.stack.info.action_spec.step_duration_s
-        has_tolerance = not math.isnan(request.tolerance) and request.tolerance != 0.0
         list_id = self._desk.pursue(
             goals,
             steps_per_goal=[
                 planner_steps(int(steps), float(request.goal_step_s), step_s)
                 for steps in request.steps_per_goal
             ],
-            tolerance=float(request.tolerance) if has_tolerance else None,
+            tolerance=self._tolerance(request),
             instruction=str(request.instruction),
+            kind=ChainKind(request.chain),
         )
         now_ns = self._desk.clock.now_ns()
         deadline_ns = None
@@ -222,6 +247,7 @@ def _feedback(status: ControllerStatus, travelled_m: float) -> ReachGoal.Feedbac
         energy=float(status.goal_energy),
         distance_travelled_m=float(travelled_m),
         steps_executed=int(status.steps_executed),
+        decision=str(status.decision),
         status=int(status.state),
     )
 
@@ -236,6 +262,7 @@ def _result(
         result.error_code = int(status.error_code)
     result.message = message or status.message or f'the goals ended {termination.name}'
     result.goal_energies = [float(energy) for energy in status.goal_energies]
+    result.best_energies = [float(energy) for energy in status.best_energies]
     result.goal_steps = [int(steps) for steps in status.goal_steps]
     return result
 

@@ -59,6 +59,13 @@ def evaluate(
             help='direct: planner and simulator in one process; ros: over the live graph.'
         ),
     ] = 'direct',
+    chain: Annotated[
+        str,
+        typer.Option(
+            help='What a list of goals advances by: schedule (the steps of each) or progress (the '
+            'energy; all share the steps of the schedule).'
+        ),
+    ] = 'schedule',
     device: Annotated[str, typer.Option(help='Torch device of the planner.')] = 'cpu',
     robot: Annotated[
         str,
@@ -119,7 +126,7 @@ def evaluate(
         choice=PlannerChoice(
             planner=planner, model=model, preset=preset, values=parse_values(values or [])
         ),
-        config=EvaluationConfig(episodes=episodes, seed=seed),
+        config=EvaluationConfig(episodes=episodes, seed=seed, chain=chain),
         through=through,
         device=device,
         robot=robot or default_robot(name.environment),

@@ -109,6 +109,7 @@ class LiveRunner:
 
     def _reach(self, goals: EpisodeGoals) -> ReachResult:
         graph = self._graph
+        is_by_progress = self._request.config.chain == 'progress'
         patience_s = 30.0 + _WALL_S_PER_STEP * sum(goals.steps_per_goal)
         return graph.client.reach_goal(
             goals.goals,
@@ -116,7 +117,8 @@ class LiveRunner:
             goal_step_s=goals.goal_step_s,
             instruction=goals.instruction,
             is_over=lambda: graph.episode.is_over,
-            tolerance=-1.0,
+            tolerance=None if is_by_progress else -1.0,
+            chain=ReachGoal.Goal.PROGRESS if is_by_progress else ReachGoal.Goal.SCHEDULE,
             timeout_s=patience_s,
         )
 

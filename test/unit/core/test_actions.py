@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fakes.values import SPEC, a_state
-from wm_planner.core.actions import action_to_command, gripper_pin
+from wm_planner.core.actions import action_to_command, gripper_pin, is_gripper_there
 from wm_planner.core.errors import InvalidActionError
 from wm_planner.core.geometry import euler_to_quaternion, rotation_angle
 from wm_planner.core.types import ActionSpec
@@ -80,3 +80,23 @@ def test_pinned_spec_clips_to_the_bounds_and_ignores_other_names() -> None:
     assert pinned.low[0] == pinned.high[0] == 0.06
     assert np.array_equal(pinned.low[1:], SPEC.low[1:])
     assert SPEC.low[0] == -0.06  # the original is as it was
+
+
+@pytest.mark.parametrize(
+    ('goal', 'now', 'before', 'is_there'),
+    [
+        (0.45, 0.1, 0.1, False),  # open, where it must be closed
+        (0.45, 0.3, 0.1, False),  # on its way
+        (0.45, 0.41, 0.3, True),  # as far as the goal
+        (0.45, 0.9, 0.7, True),  # further
+        (0.45, 0.3, 0.3, True),  # stopped by something thicker
+        (0.0, 0.2, 0.4, False),
+        (0.0, 0.04, 0.2, True),
+        (0.0, 0.4, 0.4, False),  # stands still, but closed
+        (0.45, 0.3, float('nan'), False),
+    ],
+)
+def test_gripper_is_there_on_its_side_and_at_the_end_of_its_way(
+    goal: float, now: float, before: float, is_there: bool
+) -> None:
+    assert is_gripper_there(goal, now, before, 0.25) is is_there

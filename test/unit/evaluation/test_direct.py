@@ -81,6 +81,7 @@ def runner_of(
     environment: Any = None,
     profile: RobotProfile = PROFILE,
     save: tuple[str, ...] = (),
+    config: EvaluationConfig = CONFIG,
 ) -> DirectRunner:
     return DirectRunner(
         environment=environment or LoopbackEnv(),
@@ -88,7 +89,7 @@ def runner_of(
         safety=SafetyFilter(profile, SafetyConfig()),
         planner_name='cem',
         model_name='point_mass',
-        config=CONFIG,
+        config=config,
         save=save,
     )
 
@@ -376,3 +377,57 @@ def test_records_are_values() -> None:
     assert isinstance(record, EpisodeRecord)
     with pytest.raises(AttributeError):
         record.success = True  # type: ignore[misc]
+
+
+BY_PROGRESS = replace(CONFIG, chain='progress')
+
+
+def energies(values: list[float]) -> Callable[[Observation, Goal], Any]:
+    """Return an answer whose plans have these energies, in turn."""
+    left = iter(values)
+
+    def answer(observation: Observation, goal: Goal) -> Any:
+        return a_plan(goal_id=goal.goal_id, stamp_ns=observation.stamp_ns, goal_energy=next(left))
+
+    return answer
+
+
+def test_chain_by_progress_counts_its_steps_and_holds_for_the_rest() -> None:
+    """Five steps in the schedule; the chain takes one to the first goal and two to the second."""
+    environment = CallLog()
+    planner = FakePlanner(energies([9.0, 0.01, 9.0, 4.0, 0.01]))
+    record = runner_of(planner, environment, config=BY_PROGRESS).run(spec(0, 0))
+    assert (record.steps, record.termination) == (3, 'reached')
+    walked = ['goal 0', 'step', 'goal 1', 'step', 'step']
+    assert environment.calls == ['reset 0', *walked, 'step', 'step']
+    assert environment.commands[3:] == [environment.commands[2]] * 2  # what was sent last
+    assert record.goal_energies == (0.01, 0.01)
+    assert [sentence.split()[1] for sentence in record.message.split('; ')] == [
+        'advance:',
+        'reached:',
+    ]
+
+
+def test_chain_whose_goals_are_all_satisfied_takes_no_step() -> None:
+    record = runner_of(FakePlanner(energies([0.01, 0.01])), CallLog(), config=BY_PROGRESS).run(
+        spec(0, 0)
+    )
+    assert (record.steps, record.termination, record.error_code) == (0, 'reached', 0)
+
+
+def test_chain_by_progress_takes_no_more_steps_than_the_schedule() -> None:
+    planner = FakePlanner(energies([9.0, 8.0, 7.0, 6.0, 5.0, 4.0]))
+    record = runner_of(planner, CallLog(), config=BY_PROGRESS).run(spec(0, 0))
+    assert (record.steps, record.termination) == (5, 'timeout')
+
+
+def test_chain_by_progress_without_a_tolerance_is_an_error_of_its_episode() -> None:
+    planner = FakePlanner()
+    planner.goal_tolerance = math.nan
+    record = runner_of(planner, CallLog(), config=BY_PROGRESS).run(spec(0, 0))
+    assert record.termination == 'planner_failed' and 'fixed schedule' in record.message
+
+
+def test_world_model_planner_reaches_the_loopback_goals_by_progress_in_fewer_steps() -> None:
+    record = runner_of(point_mass_planner(), config=BY_PROGRESS).run(spec(7, 0))
+    assert record.success and record.termination == 'reached' and record.steps < 12

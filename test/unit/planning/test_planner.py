@@ -341,3 +341,35 @@ def test_scorer_says_what_the_plan_said_and_changes_nothing() -> None:
     assert float(scorer.distance(scorer.now)) == pytest.approx(plan.goal_energy)
     planner.reset()
     assert np.array_equal(planner.plan(OBSERVATION, GOAL).actions, plan.actions)
+
+
+def test_wide_plan_starts_cold_and_draws_more_until_told_otherwise() -> None:
+    planner = planner_on(SumModel(), seed=5)
+    first = planner.plan(OBSERVATION, GOAL)
+    planner.widen(True)
+    wide = planner.plan(OBSERVATION, GOAL, executed_steps=1)
+    planner.widen(False)
+    after = planner.plan(OBSERVATION, GOAL, executed_steps=1)
+    assert wide.start is not None and wide.start.is_wide and wide.start.mean is None
+    assert after.start is not None and not after.start.is_wide and after.start.mean is not None
+    rollouts = [plan.diagnostics.rollouts for plan in (first, wide, after)]
+    assert rollouts == [6 * 64 + 1, 6 * 128 + 1, 6 * 64 + 1]
+
+
+def test_reset_ends_a_wide_search() -> None:
+    planner = planner_on(SumModel())
+    planner.widen(True)
+    planner.reset()
+    assert planner.plan(OBSERVATION, GOAL).diagnostics.rollouts == 6 * 64 + 1
+
+
+def test_wide_plan_can_be_made_again_from_its_start() -> None:
+    planner = planner_on(SumModel(), seed=5)
+    planner.plan(OBSERVATION, GOAL)
+    planner.widen(True)
+    wide = planner.plan(OBSERVATION, GOAL, executed_steps=1)
+    assert wide.start is not None
+    other = planner_on(SumModel(), seed=99)
+    other.restore(wide.start, GOAL)
+    again = other.plan(OBSERVATION, GOAL, executed_steps=1)
+    assert np.array_equal(again.actions, wide.actions)
