@@ -25,6 +25,10 @@ class ChainKind(enum.IntEnum):
     PROGRESS = 1  # the energy: a Chain
 
 
+CHAINS = tuple(kind.name.lower() for kind in ChainKind)
+"""The kinds by the names that people give, at the places of their values."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChainConfig:
     """When a chain by progress goes on, searches wider, goes back or gives up."""

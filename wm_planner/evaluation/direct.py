@@ -64,7 +64,7 @@ class DirectRunner:
 
     observation -> ``plan`` -> first action as an absolute target from the observed state -> safety
     filter -> one step of the simulator -> observation. The schedule is fixed: each goal gets
-    exactly its ``steps_per_goal`` and nothing but ``StepResult.is_over``, the suite's own rule,
+    exactly its ``steps_per_goal``, times ``steps_scale``, and nothing but ``StepResult.is_over``, the suite's own rule,
     stops early, so elsewhere success means *staying* there. A command that the filter refuses
     becomes a hold for that step and is counted. Costs are those of the planner's steps: frames
     taken at rest to fill its context cost nothing.
@@ -85,6 +85,7 @@ class DirectRunner:
         planner_name: str,
         model_name: str,
         config: EvaluationConfig,
+        chain: ChainConfig | None = None,
         save: Sequence[str] = (),
         painter: Painter | None = None,
     ) -> None:
@@ -94,6 +95,7 @@ class DirectRunner:
         self._planner_name = planner_name
         self._model_name = model_name
         self._config = config
+        self._chain = chain or ChainConfig()
         self._camera = EpisodeCamera(save)
         self._painter = painter if PICTURES in save else None
         self._motion = EpisodeMotion(save)
@@ -168,7 +170,8 @@ class DirectRunner:
     def _steps(self, start: EpisodeStart, index: int) -> int:
         """Return how many steps of the planner one goal may take; the last is not cut short."""
         step_s = self._planner.action_spec.step_duration_s
-        return planner_steps(start.steps_per_goal[index], start.goal_step_s or 0.0, step_s)
+        steps = self._config.scale_steps(start.steps_per_goal[index])
+        return planner_steps(steps, start.goal_step_s or 0.0, step_s)
 
     def _prepare(self, start: EpisodeStart, seed: int) -> None:
         """Check and encode all goals before the first motion, as the node does."""
@@ -216,7 +219,7 @@ class DirectRunner:
             chain = Chain(
                 start.goals,
                 tolerance=self._planner.goal_tolerance,
-                config=ChainConfig(),
+                config=self._chain,
                 budget=budget,
             )
         except InvalidGoalError as error:
@@ -324,6 +327,7 @@ def open_direct_runner(request: RunRequest) -> Iterator[DirectRunner]:
                 planner_name=choice.planner,
                 model_name=choice.shown_model,
                 config=request.config,
+                chain=choice.chain_config(),
                 save=request.save,
                 painter=_painter_of(request),
             )

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from wm_planner.control.chain import ChainKind
+from wm_planner.control.chain import CHAINS, ChainKind
 from wm_planner.core.config import parameter, validate
 from wm_planner.evaluation.environments import SuiteName, environment_settings
 from wm_planner.evaluation.records import (
@@ -25,9 +25,6 @@ from wm_planner.evaluation.records import (
 )
 from wm_planner.evaluation.settings import PlannerChoice
 
-CHAINS = tuple(kind.name.lower() for kind in ChainKind)
-
-
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
     """How much is run and when an episode is given up."""
@@ -37,15 +34,21 @@ class EvaluationConfig:
     max_refusals: int = parameter(
         5, 'commands refused in a row by the safety filter that end an episode', low=1, high=1000
     )
-
     chain: str = parameter(
         'schedule',
         'what a list of goals advances by: the steps of each, or the progress of the energy',
         choices=CHAINS,
     )
+    steps_scale: float = parameter(
+        1.0, 'multiple of the steps that the suite gives each goal', low=0.01, high=100.0
+    )
 
     def __post_init__(self) -> None:
         validate(self)
+
+    def scale_steps(self, steps: int) -> int:
+        """Return the steps a goal may take for which the suite gives ``steps``, at least 1."""
+        return max(1, round(steps * self.steps_scale))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +99,18 @@ class RunRequest:
             config={
                 **self.choice.describe(),
                 'evaluation': asdict(self.config),
+                **self._chain_settings(),
                 'robot': self.robot,
                 **({'asset_root': self.asset_root} if self.asset_root else {}),
                 **({'environment': variables} if variables else {}),
             },
             wall_s=wall_s,
         )
+
+    def _chain_settings(self) -> dict[str, Any]:
+        if self.config.chain != ChainKind.PROGRESS.name.lower():
+            return {}
+        return {'chain': asdict(self.choice.chain_config())}
 
     def _in_order(self, records: Sequence[EpisodeRecord]) -> tuple[EpisodeRecord, ...]:
         """Return the records task by task, in whatever order they were finished."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from wm_planner.control.chain import ChainConfig
+from wm_planner.core.config import from_mapping
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
 from wm_planner.factory import PlannerSettings, check_names, resolve_planning_config
 from wm_planner.policies.registry import POLICIES
@@ -19,13 +21,16 @@ Value = bool | int | float | str
 _GROUPS = {'objective': 'objective', 'planning': 'planner', 'world_model': 'model'}
 """Parameter prefixes of the node and the fields of PlannerSettings that they fill."""
 
+_CHAIN = 'controller.chain_'
+"""What names of the node's parameters for chains by progress begin with."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannerChoice:
     """A planner, a model, a preset ('' = none), and values that differ from their defaults.
 
     ``values`` maps names such as ``cem.num_samples``, ``objective.step_weight``,
-    ``planning.warm_start`` or ``world_model.weights`` to plain values: the names are those of the
+    ``planning.warm_start``, ``world_model.weights`` or ``controller.chain_within`` to plain values: the names are those of the
     planner node's parameters, so one set of them serves both ways of running an episode.
     """
 
@@ -53,11 +58,24 @@ class PlannerChoice:
         own = {} if self.is_policy else {self.planner: 'optimizer'}
         fields = {**own, **_GROUPS}
         for name, value in self.values.items():
+            if name.startswith(_CHAIN):
+                continue
             prefix, _, key = name.partition('.')
             if not key or prefix not in fields:
-                raise UnknownNameError.among('setting', name, (f'{p}.NAME' for p in fields))
+                raise UnknownNameError.among(
+                    'setting', name, [*(f'{p}.NAME' for p in fields), f'{_CHAIN}NAME']
+                )
             groups.setdefault(fields[prefix], {})[key] = value
         return PlannerSettings(preset=self.preset, **groups)
+
+    def chain_config(self) -> ChainConfig:
+        """Return how chains by progress go; raises InvalidParameterError for a value of it."""
+        values = {
+            name.partition('.')[2]: value
+            for name, value in self.values.items()
+            if name.startswith(_CHAIN)
+        }
+        return from_mapping(ChainConfig, values, where='controller')
 
     def describe(self) -> dict[str, Any]:
         """Return all settings in force as plain values, for a report."""

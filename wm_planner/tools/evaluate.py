@@ -66,6 +66,9 @@ def evaluate(
             'energy; all share the steps of the schedule).'
         ),
     ] = 'schedule',
+    steps_scale: Annotated[
+        float, typer.Option(help='Multiple of the steps that the suite gives each goal.')
+    ] = 1.0,
     device: Annotated[str, typer.Option(help='Torch device of the planner.')] = 'cpu',
     robot: Annotated[
         str,
@@ -126,7 +129,7 @@ def evaluate(
         choice=PlannerChoice(
             planner=planner, model=model, preset=preset, values=parse_values(values or [])
         ),
-        config=EvaluationConfig(episodes=episodes, seed=seed, chain=chain),
+        config=EvaluationConfig(episodes=episodes, seed=seed, chain=chain, steps_scale=steps_scale),
         through=through,
         device=device,
         robot=robot or default_robot(name.environment),

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
-from wm_planner.core.errors import InvalidGoalError, InvalidImageError
+from wm_planner.control.chain import CHAINS
+from wm_planner.core.errors import InvalidGoalError, InvalidImageError, UnknownNameError
 from wm_planner.core.types import Goal
 from wm_planner.ros.goal_set import GoalSet, is_goal_set, load_goal_set
 from wm_planner.ros.goal_store import GoalStore, StoredGoal, check_name, read_picture
@@ -63,6 +64,13 @@ def set_goal(
     step_s: Annotated[
         float, typer.Option(min=0.01, help='Set: how long a step of the planner takes [s].')
     ] = 0.25,
+    chain: Annotated[
+        str,
+        typer.Option(
+            help='Set: what it advances by: schedule (the time of each goal) or progress (the '
+            'energy; the goals share the time).'
+        ),
+    ] = 'schedule',
     folder: _Folder = DEFAULT_FOLDER,
     node: _Node = '/wm_planner',
     timeout_s: _Timeout = 5.0,
@@ -71,10 +79,12 @@ def set_goal(
 
     The goals of a set are pursued in order, and the command waits for the end.
     """
+    if chain not in CHAINS:
+        raise UnknownNameError.among('chain (--chain)', chain, CHAINS)
     if is_goal_set(Path(goal).expanduser()):
         found = load_goal_set(Path(goal).expanduser())
         steps = () if until_reached else found.steps(step_s)
-        _pursue_set(found, steps, node, timeout_s, enable=enable)
+        _pursue_set(found, steps, node, timeout_s, chain=chain, enable=enable)
         return
     wanted = find_goal(goal, GoalStore(folder))
     if gripper is not None:
@@ -100,13 +110,22 @@ def set_goal(
 
 
 def _pursue_set(
-    found: GoalSet, steps: tuple[int, ...], node: str, timeout_s: float, *, enable: bool
+    found: GoalSet,
+    steps: tuple[int, ...],
+    node: str,
+    timeout_s: float,
+    *,
+    chain: str,
+    enable: bool,
 ) -> None:
     """Pursue the goals of a set through ReachGoal and say how it ended; exit status 1 if not."""
-    shown = -1
+    shown, decision = -1, ''
 
     def feed(feedback: Any) -> None:
-        nonlocal shown
+        nonlocal shown, decision
+        if feedback.decision != decision:
+            decision = str(feedback.decision)
+            typer.echo(f'  {decision}')
         if feedback.goal_index != shown:
             shown = int(feedback.goal_index)
             entry = found.goals[shown]
@@ -115,7 +134,12 @@ def _pursue_set(
     with _client(node, timeout_s) as client:
         if enable:
             client.enable()
-        result = client.reach_goal(found.pursued(), steps_per_goal=steps, on_feedback=feed)
+        result = client.reach_goal(
+            found.pursued(),
+            steps_per_goal=steps,
+            chain=CHAINS.index(chain),
+            on_feedback=feed,
+        )
     energies = ', '.join(f'{energy:.3g}' for energy in result.goal_energies)
     typer.echo(f'{result.message} Energies: {energies}')
     if not result.is_reached:

@@ -109,11 +109,13 @@ class LiveRunner:
 
     def _reach(self, goals: EpisodeGoals) -> ReachResult:
         graph = self._graph
-        is_by_progress = self._request.config.chain == 'progress'
-        patience_s = 30.0 + _WALL_S_PER_STEP * sum(goals.steps_per_goal)
+        config = self._request.config
+        is_by_progress = config.chain == 'progress'
+        steps = tuple(config.scale_steps(count) for count in goals.steps_per_goal)
+        patience_s = 30.0 + _WALL_S_PER_STEP * sum(steps)
         return graph.client.reach_goal(
             goals.goals,
-            steps_per_goal=goals.steps_per_goal,
+            steps_per_goal=steps,
             goal_step_s=goals.goal_step_s,
             instruction=goals.instruction,
             is_over=lambda: graph.episode.is_over,
