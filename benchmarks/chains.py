@@ -45,8 +45,8 @@ def run(
         for record in sweep(runner, request.specs()):
             records.append(record)
             print(
-                f'{suite} {chain} x{scale:g} {record.episode}: {record.success}, {record.steps} steps, '
-                f'{record.termination}. {record.message}',
+                f'{suite} {chain} x{scale:g} {record.episode}: {record.success}, '
+                f'{record.steps} steps, {record.termination}. {record.message}',
                 flush=True,
             )
     return records
@@ -98,9 +98,7 @@ def main() -> None:
     found: dict[str, Any] = {'machine': describe_machine(), 'versions': installed_versions()}
     for suite, scale in itertools.product(arguments.suites, arguments.scales):
         records = {
-            chain: run(
-                suite, chain, scale, arguments.episodes, arguments.seed, arguments.planner
-            )
+            chain: run(suite, chain, scale, arguments.episodes, arguments.seed, arguments.planner)
             for chain in arguments.chains
         }
         what = f'{suite} x{scale:g}'

@@ -156,6 +156,21 @@ def test_evaluation_over_the_graph_leaves_the_records_of_a_direct_one(
         assert episode['success'] is (episode['final_distance_m'] < 0.04)
 
 
+def test_chain_by_progress_over_the_graph_tells_its_decisions(start: Any, tmp_path: Path) -> None:
+    report = tmp_path / 'report.json'
+    common = ('--suite', 'tabletop/pick', '--episodes', 1, '--seed', 7, '--json', report)
+    chosen = ('--chain', 'progress', '--set', 'controller.chain_flat_plans=3')
+    command = start('evaluate', *common, '--through', 'ros', *chosen)
+    assert command.wait() == 0, command.explain()
+    values = json.loads(report.read_text())
+    assert values['config']['chain']['chain_flat_plans'] == 3
+    (episode,) = values['episodes']
+    decisions = episode['message'].split('; ')
+    assert [text.split()[0] for text in decisions] == [str(n + 1) for n in range(len(decisions))]
+    assert {text.split()[1] for text in decisions} & {'advance:', 'flattened:'}
+    assert 0 < episode['steps'] <= 22, 'the goals share the steps of the schedule'
+
+
 def test_bench_measures_every_quantity(start: Any, tmp_path: Path) -> None:
     report = tmp_path / 'bench.json'
     small = ('--plans', 2, '--samples', 16, '--frames', 5, '--seconds', 3)

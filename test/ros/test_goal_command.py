@@ -96,26 +96,46 @@ def test_captured_goal_is_not_replaced_unless_asked_for(
     assert main(['goal', 'capture', 'twice', '--overwrite']) == 0
 
 
-def test_goals_of_a_set_are_pursued_in_order(
-    harness: PlannerHarness, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def save_turns(harness: PlannerHarness, folder: Path) -> np.ndarray:
+    """Save a set of two goals inside the workspace; return where the tool is in the last."""
     place = np.array(harness.robot.position_m)
-    ways = [place + [0.0, 0.0, -0.05], place + [0.05, 0.0, -0.05]]  # inside the workspace
+    inwards = -0.05 if place[0] > 0.5 else 0.05
+    ways = [place + [0.0, 0.0, -0.05], place + [inwards, 0.0, -0.05]]
     goals = tuple(
         SetGoal(
             stored=StoredGoal(goal=harness.goal(way, 0.0, name=f'{number:02d}_turn')),
             reason='turn',
             time_s=float(number),
-            seconds=1.0,
+            seconds=4.0,
         )
         for number, way in enumerate(ways)
     )
-    save_goal_set(tmp_path / 'set', GoalSet(source='test', goals=goals))
-    assert main(['goal', 'set', str(tmp_path / 'set'), '--enable', '--until-reached']) == 0
+    save_goal_set(folder, GoalSet(source='test', goals=goals))
+    return ways[1]
+
+
+@pytest.mark.parametrize('way', [('--until-reached',), ('--chain', 'progress')])
+def test_goals_of_a_set_are_pursued_in_order(
+    harness: PlannerHarness,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    way: tuple[str, ...],
+) -> None:
+    end_m = save_turns(harness, tmp_path / 'set')
+    assert main(['goal', 'set', str(tmp_path / 'set'), '--enable', *way]) == 0
     told = capsys.readouterr().out
     assert 'goal 1 of 2: 00_turn' in told and 'goal 2 of 2: 01_turn' in told
     assert 'the last goal is reached' in told
-    assert np.linalg.norm(np.array(harness.robot.position_m) - ways[1]) < 0.03
+    assert np.linalg.norm(np.array(harness.robot.position_m) - end_m) < 0.03
+    decisions = [line.split()[1] for line in told.splitlines() if line.startswith('  ')]
+    assert decisions[-1:] == (['reached:'] if 'progress' in way else [])
+
+
+def test_chain_of_an_unknown_kind_is_answered_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(['goal', 'set', 'here', '--chain', 'hope']) == 2
+    assert 'progress, schedule' in capsys.readouterr().err
 
 
 def test_set_that_is_not_finished_in_the_time_of_its_demonstration_fails(

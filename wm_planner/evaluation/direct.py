@@ -64,10 +64,10 @@ class DirectRunner:
 
     observation -> ``plan`` -> first action as an absolute target from the observed state -> safety
     filter -> one step of the simulator -> observation. The schedule is fixed: each goal gets
-    exactly its ``steps_per_goal``, times ``steps_scale``, and nothing but ``StepResult.is_over``, the suite's own rule,
-    stops early, so elsewhere success means *staying* there. A command that the filter refuses
-    becomes a hold for that step and is counted. Costs are those of the planner's steps: frames
-    taken at rest to fill its context cost nothing.
+    exactly its ``steps_per_goal`` times ``steps_scale`` and nothing but ``StepResult.is_over``, the
+    suite's own rule, stops early, so elsewhere success means *staying* there. A command that the
+    filter refuses becomes a hold for that step and is counted. Costs are those of the planner's
+    steps: frames taken at rest to fill its context cost nothing.
 
     With ``chain`` 'progress' a Chain says when a goal is left and when the arm has arrived; all
     goals share the steps of the schedule, and what is left of them the arm holds still.

@@ -25,6 +25,7 @@ from wm_planner.evaluation.records import (
 )
 from wm_planner.evaluation.settings import PlannerChoice
 
+
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
     """How much is run and when an episode is given up."""

@@ -30,8 +30,9 @@ class PlannerChoice:
     """A planner, a model, a preset ('' = none), and values that differ from their defaults.
 
     ``values`` maps names such as ``cem.num_samples``, ``objective.step_weight``,
-    ``planning.warm_start``, ``world_model.weights`` or ``controller.chain_within`` to plain values: the names are those of the
-    planner node's parameters, so one set of them serves both ways of running an episode.
+    ``planning.warm_start``, ``world_model.weights`` or ``controller.chain_within`` to plain values:
+    the names are those of the planner node's parameters, so one set of them serves both ways of
+    running an episode.
     """
 
     planner: str = 'cem'

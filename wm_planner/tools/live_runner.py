@@ -48,6 +48,7 @@ class LiveRunner:
         self._plan_ms: list[float] = []
         self._plan_rollouts: list[int] = []
         self._energies: list[float] = []
+        self._decisions: list[str] = []
         self._bag: dict[str, bytes] = {}
         graph.client.on_plan = self._on_plan
 
@@ -71,6 +72,7 @@ class LiveRunner:
         start_distance_m = _number_or_none(graph.episode.distance_m)
         before = graph.status
         self._plan_ms, self._plan_rollouts, self._energies = [], [], []
+        self._decisions = []
         graph.client.enable(True)
         result, error = None, None
         try:
@@ -95,7 +97,7 @@ class LiveRunner:
             steps=sum(result.goal_steps) if result else 0,
             termination=termination,
             error_code=error.code if error else _code(result),
-            message=error.message if error else _message(result),
+            message=error.message if error else self._message(result),
             goal_energies=result.goal_energies if result else (),
             plan_ms=tuple(self._plan_ms),
             plan_rollouts=tuple(self._plan_rollouts),
@@ -122,7 +124,18 @@ class LiveRunner:
             tolerance=None if is_by_progress else -1.0,
             chain=ReachGoal.Goal.PROGRESS if is_by_progress else ReachGoal.Goal.SCHEDULE,
             timeout_s=patience_s,
+            on_feedback=self._on_feedback,
         )
+
+    def _on_feedback(self, feedback: ReachGoal.Feedback) -> None:
+        if feedback.decision and feedback.decision not in self._decisions:  # they are numbered
+            self._decisions.append(str(feedback.decision))
+
+    def _message(self, result: ReachResult | None) -> str:
+        """Return why an action ended, else what its chain decided."""
+        if result is None or result.error_code == 0:
+            return '; '.join(self._decisions)
+        return result.message
 
     def _on_plan(self, message: PlanDiagnostics) -> None:
         stages = dict(zip(message.stage_names, message.stage_milliseconds, strict=True))
@@ -197,11 +210,6 @@ def _termination(result: ReachResult | None, end: EpisodeStatus) -> str:
 
 def _code(result: ReachResult | None) -> int:
     return 0 if result is None else result.error_code
-
-
-def _message(result: ReachResult | None) -> str:
-    """Return why an action ended, less the sentence that says that all steps were used."""
-    return '' if result is None or result.error_code == 0 else result.message
 
 
 def _increase(before: PlannerStatus, after: PlannerStatus, name: str) -> int:

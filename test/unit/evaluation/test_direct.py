@@ -421,6 +421,12 @@ def test_chain_by_progress_takes_no_more_steps_than_the_schedule() -> None:
     assert (record.steps, record.termination) == (5, 'timeout')
 
 
+@pytest.mark.parametrize(('scale', 'steps'), [(0.1, 2), (1.0, 5), (2.0, 10)])
+def test_steps_of_the_suite_are_scaled_goal_by_goal(scale: float, steps: int) -> None:
+    config = replace(CONFIG, steps_scale=scale)
+    assert runner_of(FakePlanner(), CallLog(), config=config).run(spec(0, 0)).steps == steps
+
+
 def test_chain_by_progress_without_a_tolerance_is_an_error_of_its_episode() -> None:
     planner = FakePlanner()
     planner.goal_tolerance = math.nan

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from wm_planner.control.chain import ChainConfig
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
 from wm_planner.evaluation.settings import PlannerChoice, parse_values
 from wm_planner.factory import PlannerSettings
@@ -45,6 +46,18 @@ def test_values_go_to_the_groups_of_the_factory() -> None:
     )
 
 
+def test_values_of_chains_are_their_own() -> None:
+    choice = PlannerChoice(values={'controller.chain_within': 0.2, 'cem.num_samples': 64})
+    assert choice.settings() == PlannerSettings(optimizer={'num_samples': 64})
+    assert choice.chain_config() == ChainConfig(chain_within=0.2)
+
+
+@pytest.mark.parametrize('name', ['chain_with', 'chain_'])
+def test_value_that_chains_do_not_have_is_refused(name: str) -> None:
+    with pytest.raises(InvalidParameterError, match='chain_within'):
+        PlannerChoice(values={f'controller.{name}': 0.2}).chain_config()
+
+
 def test_preset_is_passed_on_and_described_with_what_it_makes() -> None:
     choice = PlannerChoice(planner='icem', model='point_mass', preset='realtime')
     assert choice.settings() == PlannerSettings(preset='realtime')
@@ -59,7 +72,9 @@ def test_unknown_preset_is_answered_with_those_there_are() -> None:
         PlannerChoice(preset='fast')
 
 
-@pytest.mark.parametrize('name', ['mppi.num_samples', 'num_samples', 'cem', 'safety.max_step_m'])
+@pytest.mark.parametrize(
+    'name', ['mppi.num_samples', 'num_samples', 'cem', 'safety.max_step_m', 'controller.tick_s']
+)
 def test_setting_of_an_unknown_group_is_refused(name: str) -> None:
     with pytest.raises(UnknownNameError, match=r'cem\.NAME'):
         PlannerChoice(values={name: 1}).settings()
