@@ -30,7 +30,7 @@ from wm_planner.tools.process_group import ProcessGroup
 from wm_planner.tools.view_server import VARIABLE
 
 PORT, WEB_PORT = 9876, 9090
-LIVE_MB, BAG_MB = 32, 1024
+LIVE_MB, BAG_MB = 16, 1024
 _START_TIMEOUT_S = 60.0
 _FLUSH_S = 5.0
 _NICENESS = 10  # whoever looks must not take time from whoever drives
@@ -85,7 +85,7 @@ def view(
     ] = 0.0,
     open_page: Annotated[bool, typer.Option('--open/--no-open', help='Open the browser.')] = True,
     memory: Annotated[
-        int, typer.Option(min=0, help='Kept for pages opened later [MB]; 0 = 32 live, 1024 a bag.')
+        int, typer.Option(min=0, help='Kept for pages opened later [MB]; 0 = 16 live, 1024 a bag.')
     ] = 0,
     imagined: Annotated[
         bool, typer.Option(help='Show imagined frames and path, which the planner then draws.')

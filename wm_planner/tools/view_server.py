@@ -26,6 +26,10 @@ import urllib.request
 VARIABLE = 'WM_PLANNER_VIEWER'
 """Environment variable with what to run, as JSON: command, host, web_port, inner_url, data_url."""
 
+_FLAT_MEMORY = {'MIMALLOC_PURGE_DELAY': '0'}
+"""Lets the program's allocator give freed memory back at once. Otherwise the memory of the program
+goes on growing long after it began to drop the oldest messages (docs/view.md, What it costs)."""
+
 _PATIENCE_S = 3.0
 _FETCH_TIMEOUT_S = 30.0
 
@@ -39,7 +43,7 @@ def main() -> int:
     threading.Thread(target=page.serve_forever, name='page', daemon=True).start()
     # Its settings live in a folder of this run: nothing of the user's is read or changed.
     with tempfile.TemporaryDirectory(prefix='wm_planner_view_') as folder:
-        environment = {**os.environ, **private_folders(Path(folder))}
+        environment = {**_FLAT_MEMORY, **os.environ, **private_folders(Path(folder))}
         return _run(wanted['command'], environment)
 
 
