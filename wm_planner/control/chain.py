@@ -125,7 +125,8 @@ class Chain:
     A goal is left when its energy is below ``chain_within`` of ``tolerance``, or no longer falls
     near it, and its gripper is where the goal has it, which energies hardly see. Where the energy
     no longer falls away from the goal the search is widened, until it falls again; where that does
-    not help the chain goes back one goal, once for each goal; then it ends STALLED. All goals
+    not help the chain goes back one goal, once for each goal, which it leaves as soon as its energy
+    no longer falls; then it ends STALLED. All goals
     share ``budget`` steps, None = no limit: what one saves another may use.
 
     Raises InvalidGoalError without a tolerance: nothing could then be told to be near.
@@ -189,7 +190,8 @@ class Chain:
         self._within = self._within + 1 if is_within else 0
         if self._within >= (config.chain_plans if self._steps_here else 1):
             return self._leave(Decision.ADVANCE, is_last)
-        near = 1.0 if is_last else config.chain_near
+        # What has been moved since may never look again as it does in a goal that was gone back to.
+        near = math.inf if self._is_back else 1.0 if is_last else config.chain_near
         is_flat = self._without_gain >= config.chain_flat_plans
         if is_gripper_there and is_flat and energy < near * tolerance:
             return self._leave(Decision.FLATTENED, is_last)
@@ -217,6 +219,7 @@ class Chain:
         elif decision is Decision.GO_BACK:
             self._went_back_from.add(left)
             self._begin(left - 1)
+            self._is_back = True
         elif decision is Decision.WIDEN:
             self.is_wide, self._without_gain = True, 0
         elif decision is Decision.STALLED:
@@ -234,7 +237,7 @@ class Chain:
         self.index = index
         while len(self.best_energies) <= index:
             self.best_energies.append(math.nan)
-        self.is_wide = False
+        self.is_wide = self._is_back = False
         self._best = math.inf
         self._without_gain = self._within = self._steps_here = 0
 

@@ -116,6 +116,16 @@ def test_stall_goes_back_once_and_then_ends_with_the_best() -> None:
     assert subject.best_energies == [0.1, 3.0]
 
 
+def test_goal_gone_back_to_is_left_where_it_no_longer_gets_nearer() -> None:
+    """An object that has been moved since keeps its energy high for good."""
+    subject = chain()
+    feed(subject, FAR, 0.1, *[4.0] * 7)
+    assert subject.index == 0
+    assert feed(subject, FAR, FAR, FAR) == [Decision.GO_ON, Decision.GO_ON, Decision.FLATTENED]
+    assert subject.index == 1
+    assert feed(subject, 0.1) == [Decision.REACHED]
+
+
 def test_first_goal_has_none_to_go_back_to() -> None:
     subject = chain()
     assert feed(subject, *[FAR] * 7)[-1] is Decision.STALLED
