@@ -70,7 +70,7 @@ class EpisodeScore:
     goal_index: int
     goal_count: int
     cost: float = 0.0  # so far; conditions that the untouched scene meets do not count
-    cost_upstream: float = 0.0  # so far, as the benchmark's own evaluator charges it
+    cost_upstream: float = 0.0  # so far, as the benchmark's own evaluator charges it, unscaled
     is_over: bool = False  # by the suite's own rule; nothing is counted any more
     is_failed: bool = False  # the episode is over without success
 

@@ -63,7 +63,7 @@ class EpisodeRecord:
     plan_ms: tuple[float, ...] = ()  # wall time of each plan [ms]
     plan_rollouts: tuple[int, ...] = ()  # action sequences that each plan scored
     energy_curve: tuple[float, ...] = ()  # energy against the goal of the moment, at each plan
-    cost: float = 0.0  # cumulative: the sum over the policy's steps, see StepResult
+    cost: float = 0.0  # cumulative: the sum over the policy's steps, before a score scales it
     cost_upstream: float = 0.0
     commands_clamped: int = 0
     commands_refused: int = 0

@@ -6,7 +6,8 @@ SR is successes over episodes; a safety stop, a planner that failed and a worker
 failures like any other. CC of an episode is the sum of its steps' costs, CC of a group the mean
 over its episodes, successful or not. Both readings stand side by side: ``cost_upstream``, as the
 benchmark's own evaluator sums it, and ``cost``, in which conditions that the untouched scene meets
-do not count. ``hazard_avoidance`` is scaled by 0.05 in both, as the benchmark does.
+do not count. ``hazard_avoidance`` is scaled by 0.05 in both, as the benchmark does; here alone, so
+that records hold the sums of what was charged.
 """
 
 from __future__ import annotations
