@@ -13,6 +13,7 @@ absolute target that a servo goes to.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 import math
 from pathlib import Path
 import time
@@ -31,6 +32,24 @@ from wm_planner_sim.assets import find_asset_root, prepare_assets
 from wm_planner_sim.suites import EpisodeScore
 
 
+@dataclass(kw_only=True)
+class _Episode:
+    """What is kept of one episode."""
+
+    ledger: CostLedger
+    max_steps: int
+    goals: tuple[Goal, ...] = ()
+    goal_set: GoalSet | None = None
+    steps: int = 0
+    has_succeeded: bool = False
+    goal_index: int = 0  # that is being pursued
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the benchmark's protocol has ended it."""
+        return self.has_succeeded or self.steps >= self.max_steps
+
+
 class ArenaEnvironment:
     """Episodes of VLA-Arena; implements ``wm_planner.core.protocols.Environment``.
 
@@ -46,15 +65,11 @@ class ArenaEnvironment:
         self._root: Path | None = find_asset_root(self.config.asset_root)
         self._tasks: dict[str, ArenaTask] | None = None
         self._goals = GoalBook(self.config)
-        self.goal_set: GoalSet | None = None
-        self._ledger: CostLedger | None = None
+        self._episode: _Episode | None = None
+        self.is_scene_lost = False
+        """Whether the last ``reset`` failed after it had begun to move things."""
         self.reset_milliseconds: Mapping[str, float] = {}
         self._is_counting = True
-        self._steps = 0
-        self._max_steps = 0
-        self._has_succeeded = False
-        self._goal_index = 0
-        self._goal_list: tuple[Goal, ...] = ()
 
     @property
     def tasks(self) -> dict[str, ArenaTask]:
@@ -73,30 +88,46 @@ class ArenaEnvironment:
         """Start episode ``episode`` of a task.
 
         Raises UnknownNameError for a task that does not exist and MissingAssetError, naming files
-        and command, where its meshes are absent.
+        and command, where its meshes are absent. Where anything fails, an episode of another task
+        goes on as it was; one of the same task is gone, see ``is_scene_lost``.
         """
+        self.is_scene_lost = False
         if seed < 0 or episode < 0:
             raise InvalidParameterError(f'seed {seed}, episode {episode}; valid: >= 0.')
         task = find_task(self.tasks, suite)
         prepare_assets(self._root, task)
-        self.sim.load(task)
+        before, is_kept = self._episode, True  # the scene that stands, until one moves things in it
+        try:
+            with self.sim.loading(task) as is_kept:
+                return self._start(task, seed, episode)
+        except BaseException:
+            self._episode = before if is_kept else None
+            self.is_scene_lost = not is_kept
+            raise
+
+    def _start(self, task: ArenaTask, seed: int, episode: int) -> EpisodeStart:
         episode_id = f'arena/{task}/{seed}/{episode}'
-        self._ledger = None  # what the goals are made with costs nothing
-        goals = self._make_goals(task, seed, episode)
-        self._begin(task, seed, episode)
+        self._episode = None  # what the goals are made with costs nothing
+        goal_set = self._make_goals(task, seed, episode)
+        begun = self._begin(task, seed, episode)
         begin_ns = time.perf_counter_ns()
         observation = self.observe()
         self.reset_milliseconds = {
             **self.sim.begin_milliseconds,
             'picture': (time.perf_counter_ns() - begin_ns) * 1e-6,
         }
+        goals = goal_set.goals if goal_set else ()
+        if self.config.goals == GOALS_FINAL:
+            goals = goals[-1:]
         if not goals:
             goals = (Goal(goal_id='none', image=observation.images[-1]),)
-        self._goal_list = tuple(_renamed(g, f'{episode_id}/{g.goal_id}') for g in goals)
+        begun.goal_set = goal_set
+        begun.goals = tuple(_renamed(g, f'{episode_id}/{g.goal_id}') for g in goals)
+        self._episode = begun
         return EpisodeStart(
             episode_id=episode_id,
             observation=observation,
-            goals=self._goal_list,
+            goals=begun.goals,
             steps_per_goal=_shares(task.max_steps, len(goals)),
             goal_step_s=CONTROL_STEP_S,  # they are counted in the benchmark's own steps
             instruction=self.sim.engine.instruction,
@@ -107,7 +138,8 @@ class ArenaEnvironment:
 
         Physics stops at the first success. Raises SimulatorError when the episode is over.
         """
-        ledger = self._running()
+        running = self._running()
+        ledger = running.ledger
         count = round(duration_s / CONTROL_STEP_S)
         if count < 1 or not math.isclose(count * CONTROL_STEP_S, duration_s, abs_tol=1e-6):
             raise InvalidParameterError(
@@ -118,14 +150,14 @@ class ArenaEnvironment:
         self.sim.advance(duration_s, is_exact=count == 1)
         return StepResult(
             observation=self.observe(),
-            success=self._has_succeeded,
+            success=running.has_succeeded,
             cost=ledger.cleaned - cleaned,
             cost_upstream=ledger.upstream - upstream,
             is_over=self.is_over,
             metrics={
                 'total_cost': ledger.cleaned,
                 'total_cost_upstream': ledger.upstream,
-                'control_steps': float(self._steps),
+                'control_steps': float(running.steps),
             },
         )
 
@@ -134,24 +166,26 @@ class ArenaEnvironment:
 
         A planner that fails half-way has to answer for the scene that it leaves behind.
         """
-        ledger = self._running()
-        before, self._max_steps = ledger.cleaned, self._steps
+        running = self._running()
+        ledger = running.ledger
+        before, running.max_steps = ledger.cleaned, running.steps
         ledger.charge_end()
         return ledger.cleaned - before
 
     def begin_goal(self, index: int) -> None:
         """Say which sub-goal is being pursued; only the reported tool distance depends on it."""
-        self._goal_index = index
+        if self._episode is not None:
+            self._episode.goal_index = index
 
     @property
     def is_over(self) -> bool:
         """Return whether the benchmark's protocol has ended the episode."""
-        return self._has_succeeded or self._steps >= self._max_steps
+        return self._episode is not None and self._episode.is_over
 
     @property
     def steps_counted(self) -> int:
         """Return the control steps of the episode so far."""
-        return self._steps
+        return self._episode.steps if self._episode is not None else 0
 
     def set_counting(self, is_counting: bool) -> None:
         """Count, and charge for, control steps from now on, or let them be.
@@ -176,26 +210,29 @@ class ArenaEnvironment:
 
     def score(self) -> EpisodeScore:
         """Return how the episode stands. Raises SimulatorError before the first reset."""
-        ledger = self._ledger
-        if ledger is None:
-            raise SimulatorError('no episode has been started; call reset first.')
-        index = min(self._goal_index, len(self._goal_list) - 1)
-        pose = self._goal_list[index].pose if self._goal_list else None
+        scored = self._started()
+        index = min(scored.goal_index, len(scored.goals) - 1)
+        pose = scored.goals[index].pose
         tool_distance = math.nan
         if pose is not None:
             tool = self.sim.robot_state().position_m
             tool_distance = float(np.linalg.norm(tool - pose.position_m))
         return EpisodeScore(
-            success=self._has_succeeded or (not self._steps and self.sim.engine.is_solved()),
+            success=scored.has_succeeded or (not scored.steps and self.sim.engine.is_solved()),
             distance_m=tool_distance,
             tool_distance_m=tool_distance,
             goal_index=index,
-            goal_count=len(self._goal_list),
-            cost=ledger.cleaned,
-            cost_upstream=ledger.upstream,
-            is_over=self.is_over,
-            is_failed=self.is_over and not self._has_succeeded,
+            goal_count=len(scored.goals),
+            cost=scored.ledger.cleaned,
+            cost_upstream=scored.ledger.upstream,
+            is_over=scored.is_over,
+            is_failed=scored.is_over and not scored.has_succeeded,
         )
+
+    @property
+    def goal_set(self) -> GoalSet | None:
+        """Return the goals of the episode with their provenance; None without pictures."""
+        return self._episode.goal_set if self._episode is not None else None
 
     @property
     def oracle_attempt(self) -> int:
@@ -205,7 +242,7 @@ class ArenaEnvironment:
     @property
     def excused_conditions(self) -> tuple[str, ...]:
         """Return the cost conditions that the untouched scene of this episode meets already."""
-        return self._ledger.excused if self._ledger is not None else ()
+        return self._episode.ledger.excused if self._episode is not None else ()
 
     def close(self) -> None:
         """Release the simulator."""
@@ -213,52 +250,53 @@ class ArenaEnvironment:
 
     # -- episodes --------------------------------------------------------------------------------
 
-    def _make_goals(self, task: ArenaTask, seed: int, episode: int) -> tuple[Goal, ...]:
-        self.goal_set = None
+    def _make_goals(self, task: ArenaTask, seed: int, episode: int) -> GoalSet | None:
         if self.config.goals == GOALS_NONE:
-            return ()
+            return None
         with self.sim.without_time():
-            self.goal_set = self._goals.goal_set(self.sim, task, seed=seed, episode=episode)
-        goals = self.goal_set.goals
-        return goals[-1:] if self.config.goals == GOALS_FINAL else goals
+            return self._goals.goal_set(self.sim, task, seed=seed, episode=episode)
 
     def _go_home(self, seed: int) -> None:
         """Show a scene at rest without an episode: the present task, or the first there is."""
-        self._ledger, self._goal_list = None, ()
+        self._episode = None
         if not self.sim.has_scene:
             task = find_task(self.tasks, next(iter(self.tasks), ''))
             prepare_assets(self._root, task)
-            self.sim.load(task)
+            with self.sim.loading(task):
+                self.sim.begin(0, seed=engine_seed(seed, 0))
+            return
         self.sim.begin(0, seed=engine_seed(seed, 0))
 
-    def _begin(self, task: ArenaTask, seed: int, episode: int) -> None:
+    def _begin(self, task: ArenaTask, seed: int, episode: int) -> _Episode:
         engine = self.sim.engine
         ledger = CostLedger(engine.cost_conditions, engine.holds, engine.moving_objects)
-        self._ledger = None
         self.sim.begin(
             episode, seed=engine_seed(seed, episode), watch=ledger.look_at_untouched_scene
         )
-        self._steps, self._max_steps = 0, task.max_steps
-        self._has_succeeded, self._goal_index = False, 0
-        self._ledger = ledger
+        return _Episode(ledger=ledger, max_steps=task.max_steps)
 
     def _on_step(self, success: bool, engine_cost: float) -> bool:
         """Score one control step; returns True where the episode ends."""
-        if self._ledger is None or self.is_over:  # the bridge goes on after the end
+        running = self._episode
+        if running is None or running.is_over:  # the bridge goes on after the end
             return False
-        self._has_succeeded = success
+        running.has_succeeded = success
         if not self._is_counting and not success:
             return False
-        self._steps += 1
-        self._ledger.charge(engine_cost, is_over=self.is_over)
-        return self.is_over
+        running.steps += 1
+        running.ledger.charge(engine_cost, is_over=running.is_over)
+        return running.is_over
 
-    def _running(self) -> CostLedger:
-        if self._ledger is None:
+    def _started(self) -> _Episode:
+        if self._episode is None:
             raise SimulatorError('no episode has been started; call reset first.')
-        if self.is_over:
+        return self._episode
+
+    def _running(self) -> _Episode:
+        running = self._started()
+        if running.is_over:
             raise SimulatorError('the episode is over; valid: reset.')
-        return self._ledger
+        return running
 
 
 def _shares(steps: int, goals: int) -> tuple[int, ...]:

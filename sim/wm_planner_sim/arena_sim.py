@@ -58,7 +58,7 @@ class ArenaSim:
 
     @property
     def engine(self) -> ArenaEngine:
-        """Return the engine; raises SimulatorError before ``load``."""
+        """Return the engine; raises SimulatorError before ``loading``."""
         if self._engine is None:
             raise SimulatorError('no task has been loaded; valid: reset to an episode first.')
         return self._engine
@@ -68,12 +68,29 @@ class ArenaSim:
         """Return whether a task has been loaded."""
         return self._engine is not None
 
-    def load(self, task: ArenaTask) -> None:
-        """Build a task unless it is there already."""
-        if self._engine is not None and self._engine.task == task:
+    @contextmanager
+    def loading(self, task: ArenaTask) -> Iterator[bool]:
+        """Build a task unless it is there already; tells what is inside whether it was built.
+
+        Where building or what is inside raises, the task before is there again, untouched.
+        """
+        before = self._engine
+        if before is not None and before.task == task:
+            yield False
             return
-        self.close()
-        self._engine = ArenaEngine(task)
+        kept = self._servo, self._base_world_m, self._steps_total
+        built = ArenaEngine(task)
+        self._close_cameras()  # one OpenGL context at a time; the next picture makes another
+        self._engine, self._servo = built, ArenaServo(self.config)
+        try:
+            yield True
+        except BaseException:
+            self.close()
+            self._engine = before
+            self._servo, self._base_world_m, self._steps_total = kept
+            raise
+        if before is not None:
+            before.close()
 
     def reset(self, *, seed: int) -> None:
         """Go to the home state: the present task's first initial state, or the first task's."""
@@ -214,11 +231,15 @@ class ArenaSim:
 
     def close(self) -> None:
         """Release engine and renderer; safe to call twice."""
-        if self._cameras is not None:
-            self._cameras.close()
+        self._close_cameras()
         if self._engine is not None:
             self._engine.close()
-        self._cameras = self._engine = None
+        self._engine = None
+
+    def _close_cameras(self) -> None:
+        if self._cameras is not None:
+            self._cameras.close()
+        self._cameras = None
 
     def _camera_rig(self) -> ArenaCameras:
         if self._cameras is None:

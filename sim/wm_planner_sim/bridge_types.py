@@ -62,12 +62,6 @@ class BridgeConfig:
         'counts and charges only those in which that planner executes an action',
         read_only=True,
     )
-    planner_status: str = parameter(
-        '',
-        'topic of a PlannerStatus; where one is given, an environment that counts control steps '
-        'counts and charges only those in which that planner executes an action',
-        read_only=True,
-    )
     seed: int = parameter(0, 'seed of the block positions before the first episode', low=0)
 
     def __post_init__(self) -> None:
@@ -197,7 +191,14 @@ class SimulationEnvironment(Protocol):
         """Return the names of the suites."""
 
     def reset(self, suite: str, *, seed: int, episode: int) -> EpisodeStart:
-        """Start an episode."""
+        """Start an episode; where it raises, ``is_scene_lost`` says what is left."""
+
+    @property
+    def is_scene_lost(self) -> bool:
+        """Return whether the last ``reset`` failed with the scene anywhere and no episode in it.
+
+        False where everything is as before it, scores included.
+        """
 
     def begin_goal(self, index: int) -> None:
         """Say which goal distances belong to."""

@@ -25,7 +25,7 @@ from wm_planner.core.errors import (
     WmPlannerError,
     as_wm_planner_error,
 )
-from wm_planner.core.types import ArmCommand
+from wm_planner.core.types import ArmCommand, EpisodeStart
 from wm_planner_sim.bridge_types import (
     BridgeConfig,
     CountsSteps,
@@ -114,7 +114,8 @@ class SimThread:
     def reset_episode(self, suite: str, seed: int, number: int) -> Future[ResetResult]:
         """Start an episode; an empty suite is the home state.
 
-        Fails with UnknownNameError for a suite that does not exist, and nothing has changed then.
+        Fails with UnknownNameError for a suite that does not exist, and nothing has changed then. Any
+        other failure leaves things as they were, too, or in the home state.
         """
         return self._submit(lambda: self._reset(suite, seed, number))
 
@@ -317,10 +318,29 @@ class SimThread:
         if seed < 0:
             raise InvalidParameterError(f'seed is {seed}; valid: >= 0.')
         if suite:
-            start = self._env.reset(suite, seed=seed, episode=number)
-            self._env.begin_goal(len(start.goals) - 1)  # distances are those to the end of the task
+            start = self._start_episode(suite, seed, number)
         else:
             sim.reset(seed=seed)
+        return self._begin(suite, seed, number, start)
+
+    def _start_episode(self, suite: str, seed: int, number: int) -> EpisodeStart:
+        """Start an episode; whatever that raises is a WmPlannerError that ends nothing.
+
+        A scene that nobody could tell the score of is left for the home state first.
+        """
+        try:
+            start = self._env.reset(suite, seed=seed, episode=number)
+        except Exception as error:
+            if self._env.is_scene_lost:
+                _LOG.warning('%s was not started; the simulation goes home', suite)
+                self._sim.reset(seed=self._config.seed)
+                self._begin('', self._config.seed, 0, None)
+            raise as_wm_planner_error(error) from error
+        self._env.begin_goal(len(start.goals) - 1)  # distances are those to the end of the task
+        return start
+
+    def _begin(self, suite: str, seed: int, number: int, start: EpisodeStart | None) -> ResetResult:
+        sim = self._sim
         sim.hold()
         sim.set_target(
             ArmCommand.hold_at(sim.robot_state())

@@ -95,6 +95,8 @@ class TabletopEnvironment:
         self.sim = sim or TabletopSim(TabletopConfig.from_variables())
         self._task: _Task | None = None
         self._goal_index = 0
+        self.is_scene_lost = False
+        """Whether the last ``reset`` failed after it had begun to move things."""
         self.keep_demonstration = False
         """Whether ``reset`` also lets the expert go its whole way, and keeps what is seen."""
         self.demonstration: list[tuple[Observation, JointReading]] = []
@@ -117,12 +119,15 @@ class TabletopEnvironment:
 
         Raises UnknownNameError for a suite that does not exist.
         """
+        self.is_scene_lost = False
         if suite not in self._makers:
             raise UnknownNameError.among('tabletop suite', suite, self._makers)
         rng = np.random.default_rng([seed, episode, *suite.partition('_')[0].encode()])
+        self.is_scene_lost = True
         for _ in range(MAX_DRAWS):
             start = self._makers[suite](rng, suite)
             if start is not None and not self.score().success:
+                self.is_scene_lost = False
                 return _named(start, f'tabletop/{suite}/{seed}/{episode}')
         raise SimulatorError(f'no solvable start for {suite} in {MAX_DRAWS} draws.')
 

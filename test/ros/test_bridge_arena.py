@@ -26,11 +26,16 @@ SIZE_PX = 64
 
 
 @pytest.fixture(scope='module')
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeClient]:
+def goal_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp('goals')
+
+
+@pytest.fixture(scope='module')
+def client(goal_folder: Path) -> Iterator[BridgeClient]:
     parameters = {
         'environment': 'arena',
         'asset_root': str(arena_root()),
-        'goal_folder': str(tmp_path_factory.mktemp('goals')),
+        'goal_folder': str(goal_folder),
         'goals': 'sub_goals',
         'image_width': SIZE_PX,
         'image_height': SIZE_PX,
@@ -98,6 +103,24 @@ def test_unknown_task_offers_the_nearest_and_changes_nothing(client: BridgeClien
     response = client.reset(SUITE.replace('lemon', 'melon'), seed=1, episode=0)
     assert not response.success and response.error_code == 103
     assert 'pick_the_lemon_and_place_it_on_the_bowl_1' in response.message
+    client.forget()
+    client.spin_until(lambda: client.newest('status') is not None, 'a status')
+    assert client.newest('status').suite == SUITE
+
+
+def test_reset_that_fails_goes_home_and_the_next_one_works(
+    client: BridgeClient, goal_folder: Path
+) -> None:
+    assert client.reset(SUITE, seed=1, episode=0).success
+    (file,) = goal_folder.rglob('000-*.npz')
+    file.write_bytes(b'cut off')
+    response = client.reset(SUITE, seed=1, episode=0)
+    assert not response.success and 'holds no goals' in response.message
+    client.forget()
+    client.spin_until(lambda: client.newest('status') is not None, 'a status')
+    assert (client.newest('status').suite, client.newest('status').failed) == ('', False)
+    file.unlink()
+    assert client.reset(SUITE, seed=1, episode=0).success
     client.forget()
     client.spin_until(lambda: client.newest('status') is not None, 'a status')
     assert client.newest('status').suite == SUITE

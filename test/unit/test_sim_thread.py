@@ -103,6 +103,9 @@ class ScriptedEnvironment:
     def __init__(self) -> None:
         self.sim = ScriptedSim()
         self.is_closed = False
+        self.is_scene_lost = False
+        self.goal_index = 0
+        self.fail_reset: Exception | None = None
 
     def suites(self) -> tuple[str, ...]:
         return ('reach',)
@@ -110,6 +113,10 @@ class ScriptedEnvironment:
     def reset(self, suite: str, *, seed: int, episode: int) -> EpisodeStart:
         if suite != 'reach':
             raise UnknownNameError.among('suite', suite, self.suites())
+        self.is_scene_lost = self.fail_reset is not None
+        if self.fail_reset is not None:
+            self.sim.advance(1.0)
+            raise self.fail_reset
         self.sim.advance(2.0)
         self.sim.target = self.sim.at(0.6)
         state = self.sim.robot_state()
@@ -124,6 +131,8 @@ class ScriptedEnvironment:
         self.goal_index = index
 
     def score(self) -> EpisodeScore:
+        if self.is_scene_lost:
+            raise SimulatorError('no episode has been started; call reset first.')
         return EpisodeScore(
             success=False,
             distance_m=0.1,
@@ -311,6 +320,32 @@ def test_unknown_suite_and_negative_seed_change_nothing(bench: Bench) -> None:
     with pytest.raises(InvalidParameterError, match='seed is -1'):
         bench.thread.reset_episode('reach', -1, 0).result(20)
     assert bench.env.sim.time_ns == before
+    assert bench.thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ('failure', 'kind', 'words'),
+    [
+        (SimulatorError('the goal file is broken'), SimulatorError, 'goal file'),
+        (KeyError('obj_of_interest'), UnknownError, 'obj_of_interest'),
+    ],
+)
+def test_reset_that_fails_half_way_goes_home_and_the_next_one_works(
+    bench: Bench, failure: Exception, kind: type[WmPlannerError], words: str
+) -> None:
+    bench.pause()
+    assert bench.thread.reset_episode('reach', 7, 3).result(20).start is not None
+    bench.env.fail_reset = failure
+    with pytest.raises(kind, match=words):
+        bench.thread.reset_episode('reach', 7, 4).result(20)
+    bench.thread.step(0.1).result(20)
+    status = bench.listener.statuses[-1]
+    assert (status.episode.suite, status.score) == ('', None)
+    assert bench.env.sim.target.position_m[0] == 0.4
+    bench.env.fail_reset = None
+    assert bench.thread.reset_episode('reach', 7, 4).result(20).start is not None
+    bench.thread.step(0.1).result(20)
+    assert bench.listener.statuses[-1].score is not None
     assert bench.thread.is_alive()
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import json
 from pathlib import Path
 
@@ -272,6 +272,55 @@ def test_bad_input(environment: ArenaEnvironment) -> None:
     for duration_s in (0.0, 0.03, 0.07):
         with pytest.raises(InvalidParameterError, match='control steps'):
             environment.step(held, duration_s)
+
+
+def test_task_that_cannot_begin_leaves_the_episode_before_as_it_was(
+    environment: ArenaEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*, is_disturbed: bool) -> tuple[Array, float, Array]:
+        start = environment.reset(LEMON, seed=5, episode=1)
+        held = ArmCommand.hold_at(start.observation.state)
+        environment.step(held, 0.25)
+        if is_disturbed:
+            time_ns = environment.sim.time_ns
+            for name, words in (('reset', 'another release'), ('__init__', 'cannot be built')):
+                with monkeypatch.context() as patch:
+                    patch.setattr(ArenaEngine, name, failing(words))
+                    with pytest.raises(SimulatorError, match=words):
+                        environment.reset(HAZARD, seed=0, episode=0)
+            assert not environment.is_scene_lost and environment.sim.time_ns == time_ns
+            assert environment.steps_counted == 5 and environment.goal_set is not None
+        result = environment.step(held, 0.25)
+        score = environment.score()
+        return environment.sim.engine.state(), score.tool_distance_m, result.observation.images
+
+    calm, disturbed = run(is_disturbed=False), run(is_disturbed=True)
+    for one, other in zip(calm, disturbed, strict=True):
+        assert np.array_equal(one, other)
+    environment.reset(HAZARD, seed=0, episode=0)
+
+
+def failing(words: str) -> Callable[..., None]:
+    def fail(*arguments: object, **more: object) -> None:
+        raise SimulatorError(words)
+
+    return fail
+
+
+def test_episode_that_fails_on_the_scene_of_the_one_before_says_that_it_is_lost(
+    environment: ArenaEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.reset(LEMON, seed=5, episode=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(ArenaEngine, 'reset', failing('another release'))
+        with pytest.raises(SimulatorError, match='another release'):
+            environment.reset(LEMON, seed=5, episode=2)
+    assert environment.is_scene_lost
+    with pytest.raises(SimulatorError, match='no episode'):
+        environment.score()
+    environment.sim.reset(seed=0)
+    environment.reset(LEMON, seed=5, episode=1)
+    assert not environment.is_scene_lost and not environment.score().success
 
 
 def test_missing_meshes_are_named_with_the_command(tmp_path: Path) -> None:
