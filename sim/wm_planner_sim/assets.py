@@ -14,6 +14,7 @@ root's. Nothing is ever written into the source.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+import fcntl
 import importlib.util
 import json
 import os
@@ -124,12 +125,23 @@ def prepare_assets(root: Path | None, task: ArenaTask) -> None:
 def link_engine(assets: Path, engine_assets: Path) -> None:
     """Make the engine's asset folder a link to ``assets``; what it held is kept beside it.
 
-    Safe when several processes do it at once.
+    Several processes may do it at once: a lock beside the folder lets one at a time.
     """
-    if engine_assets.is_symlink() and os.readlink(engine_assets) == str(assets):
+    if _leads_to(engine_assets, assets):
         return
-    if engine_assets.exists() and engine_assets.resolve() == assets.resolve():
-        return
+    with engine_assets.with_name('assets.lock').open('a') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the file, whatever happens
+        if not _leads_to(engine_assets, assets):
+            _make_link(assets, engine_assets)
+
+
+def _leads_to(link: Path, folder: Path) -> bool:
+    if link.is_symlink() and os.readlink(link) == str(folder):
+        return True
+    return link.exists() and link.resolve() == folder.resolve()
+
+
+def _make_link(assets: Path, engine_assets: Path) -> None:
     if not engine_assets.is_symlink() and engine_assets.is_dir():
         held = [p for p in engine_assets.iterdir() if p.name != '.gitkeep']
         if held:

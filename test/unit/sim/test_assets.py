@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 import os
 from pathlib import Path
 import tarfile
@@ -13,6 +16,7 @@ import pytest
 from wm_planner.core.errors import MissingAssetError
 from wm_planner_sim import assets
 
+ROUNDS = 200
 BDDL = """(define (problem Tabletop_Manipulation)
   (:fixtures main_table - table)
   (:objects
@@ -92,6 +96,45 @@ def test_link_of_the_engine_is_idempotent_and_follows_the_root(tmp_path: Path) -
     for wanted in (one, one, two):
         assets.link_engine(wanted, engine)
         assert os.readlink(engine) == str(wanted)
+
+
+def link_again_and_again(folder: Path, meeting: Barrier, problems: Queue[str]) -> None:
+    for number in range(ROUNDS):
+        engine = folder / str(number) / 'assets'
+        meeting.wait(60)
+        try:
+            assets.link_engine(folder / 'root', engine)
+            if not (engine / 'lemon.obj').exists():
+                problems.put(f'{number}: no link')
+        except OSError as error:
+            problems.put(f'{number}: {error}')
+    problems.put('')
+
+
+def test_two_processes_link_the_engine_at_once(tmp_path: Path) -> None:
+    (tmp_path / 'root').mkdir()
+    (tmp_path / 'root' / 'lemon.obj').touch()
+    for number in range(ROUNDS):
+        (tmp_path / str(number) / 'assets').mkdir(parents=True)
+        (tmp_path / str(number) / 'assets' / 'mesh.obj').touch()
+    context = multiprocessing.get_context('fork')
+    meeting, problems = context.Barrier(2), context.Queue()
+    workers = [
+        context.Process(target=link_again_and_again, args=(tmp_path, meeting, problems))
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    found, ended = [], 0
+    while ended < len(workers):
+        problem = problems.get(timeout=30)
+        ended += not problem
+        found += [problem] if problem else []
+    for worker in workers:
+        worker.join(60)
+    assert not found
+    for number in range(ROUNDS):
+        assert (tmp_path / str(number) / 'assets_of_the_package' / 'mesh.obj').exists()
 
 
 def test_assets_that_the_package_holds_itself_are_kept(tmp_path: Path) -> None:
