@@ -34,6 +34,7 @@ from wm_planner_sim.oracle import (
 _LOG = logging.getLogger(__name__)
 BY_ORACLE, BY_STATE_EDIT = 'oracle', 'state_edit'
 _FORMAT = 1
+_SERVO = ('servo_gain', 'servo_tolerance_m', 'servo_tolerance_rad', 'gripper_deadband')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,15 +63,16 @@ class GoalBook:
     def goal_set(self, sim: ArenaSim, task: ArenaTask, *, seed: int, episode: int) -> GoalSet:
         """Return all goals of an episode with their provenance; the scene is anywhere then."""
         wanted = self._wanted(task, seed=seed, episode=episode)
-        file = self.file_of(task, wanted)
+        file = self.file_of(task, seed=seed, episode=episode)
         if file.is_file():
             return load_goals(file, width=wanted['width'], height=wanted['height'])
         made = self._make(sim, wanted)
         save_goals(file, made)
         return made
 
-    def file_of(self, task: ArenaTask, wanted: Mapping[str, Any]) -> Path:
-        """Return where the goals of that provenance are kept."""
+    def file_of(self, task: ArenaTask, *, seed: int, episode: int) -> Path:
+        """Return where the goals of an episode are kept: whatever they depend on tells."""
+        wanted = self._wanted(task, seed=seed, episode=episode)
         digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
         name = f'{wanted["init_state"]:03d}-{digest}.npz'
         return self._config.goal_cache / task.suite / f'L{task.level}' / task.name / name
@@ -86,6 +88,7 @@ class GoalBook:
             'camera': config.camera,
             'width': config.image_width,
             'height': config.image_height,
+            'servo': {name: getattr(config, name) for name in _SERVO},  # what the oracle moves with
             'versions': dict(engine_versions()),
         }
 

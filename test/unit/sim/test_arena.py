@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 import json
 from pathlib import Path
 
@@ -30,7 +31,13 @@ from wm_planner.policies.registry import POLICIES, make_policy
 from wm_planner_sim.arena import ArenaEnvironment
 from wm_planner_sim.arena_config import ArenaConfig
 from wm_planner_sim.arena_engine import ArenaEngine, load_engine, quiet_engine, seeded
-from wm_planner_sim.arena_goals import BY_ORACLE, BY_STATE_EDIT, engine_seed, load_goals
+from wm_planner_sim.arena_goals import (
+    BY_ORACLE,
+    BY_STATE_EDIT,
+    GoalBook,
+    engine_seed,
+    load_goals,
+)
 from wm_planner_sim.arena_tasks import initial_states
 from wm_planner_sim.oracle_policy import OraclePolicy
 
@@ -223,6 +230,41 @@ def test_goals_are_pictured_once_and_say_where_they_come_from(
         assert np.array_equal(one.image, other.image)
         assert one.pose is not None and one.gripper_closedness is not None
     assert np.array_equal(first.observation.images, second.observation.images)
+
+
+@pytest.mark.parametrize(
+    'setting', ['servo_gain', 'servo_tolerance_m', 'servo_tolerance_rad', 'gripper_deadband']
+)
+def test_goals_made_with_another_servo_are_others(
+    environment: ArenaEnvironment, setting: str
+) -> None:
+    task, config = environment.tasks[LEMON], environment.config
+    other = replace(config, **{setting: 0.04321 if setting != 'servo_gain' else 1.5})
+    files = {GoalBook(c).file_of(task, seed=4, episode=5) for c in (config, config, other)}
+    assert len(files) == 2
+
+
+def test_oracle_moves_with_the_environments_servo(goal_folder: Path) -> None:
+    """Its goals were made with that one: at a low gain, nothing is asked for to the full."""
+    slow = ArenaEnvironment(
+        ArenaConfig(
+            asset_root=str(arena_root()),
+            goals='none',
+            goal_folder=str(goal_folder),
+            image_width=SIZE_PX,
+            image_height=SIZE_PX,
+            servo_gain=0.1,
+        )
+    )
+    try:
+        start = slow.reset(LEMON, seed=1, episode=2)
+        policy = OraclePolicy()
+        policy.attach(slow)
+        plan = policy.plan(start.observation, start.goals[-1])
+    finally:
+        slow.close()
+    largest = float(np.abs(plan.actions[0][:3]).max())
+    assert 0.0 < largest < 0.9 * float(plan.action_spec.high[0])
 
 
 def test_goal_of_another_camera_size_is_refused(
