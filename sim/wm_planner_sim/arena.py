@@ -70,6 +70,7 @@ class ArenaEnvironment:
         """Whether the last ``reset`` failed after it had begun to move things."""
         self.reset_milliseconds: Mapping[str, float] = {}
         self._is_counting = True
+        self._is_wrist_wanted = True
 
     @property
     def tasks(self) -> dict[str, ArenaTask]:
@@ -195,10 +196,15 @@ class ArenaEnvironment:
         """
         self._is_counting = is_counting
 
+    def set_wrist_wanted(self, is_wanted: bool) -> None:
+        """Take wrist pictures from now on (as ``has_wrist_camera`` allows), or let them be."""
+        self._is_wrist_wanted = is_wanted
+
     def observe(self) -> Observation:
-        """Return the planner's camera, the wrist camera if asked for, and the robot state now."""
+        """Return the planner's camera, the wrist camera if wanted, and the robot state now."""
         image, state = self.sim.render(self.config.camera), self.sim.robot_state()
-        wrist = self.sim.render(WRIST_CAMERA) if self.config.has_wrist_camera else None
+        has_wrist = self.config.has_wrist_camera and self._is_wrist_wanted
+        wrist = self.sim.render(WRIST_CAMERA) if has_wrist else None
         return Observation(
             images=image[None],
             image_stamps_ns=(state.stamp_ns,),

@@ -13,6 +13,7 @@ import os
 import time
 
 from wm_planner.control.chain import Chain, ChainConfig, ChainKind, Decision
+from wm_planner.control.planner_calls import describe
 from wm_planner.control.safety import SafetyConfig, SafetyFilter
 from wm_planner.core.actions import action_to_command, planner_steps
 from wm_planner.core.errors import (
@@ -28,6 +29,7 @@ from wm_planner.core.protocols import Environment, Planner, SearchesWider, Takes
 from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Plan, StepResult
 from wm_planner.evaluation.environments import (
     ChargesTheEnd,
+    HasWristCamera,
     KnowsSubGoals,
     Scored,
     SuiteName,
@@ -99,6 +101,8 @@ class DirectRunner:
         self._camera = EpisodeCamera(save)
         self._painter = painter if PICTURES in save else None
         self._motion = EpisodeMotion(save)
+        if isinstance(environment, HasWristCamera):
+            environment.set_wrist_wanted(describe(planner).wants_wrist_image)
         if isinstance(planner, WantsEnvironment):
             planner.attach(environment)
 

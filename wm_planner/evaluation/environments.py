@@ -69,6 +69,14 @@ class ChargesTheEnd(Protocol):
 
 
 @runtime_checkable
+class HasWristCamera(Protocol):
+    """An environment whose wrist camera can be left alone, since each picture costs time."""
+
+    def set_wrist_wanted(self, is_wanted: bool) -> None:
+        """Say whether anyone looks at ``Observation.wrist_image`` from now on."""
+
+
+@runtime_checkable
 class WantsEnvironment(Protocol):
     """A planner that acts by the simulator's truth, e.g. a scripted oracle; never a real method."""
 

@@ -353,6 +353,23 @@ def test_planner_gets_the_instruction_after_its_reset_and_the_environment_once()
     assert planner.calls.count('attach Charging') == 1
 
 
+@pytest.mark.parametrize(('wants', 'told'), [(True, True), (False, False), (None, False)])
+def test_environment_is_told_whether_the_planner_looks_through_the_wrist(
+    wants: bool | None, told: bool
+) -> None:
+    class Seeing(CallLog):
+        told: list[bool] = []
+
+        def set_wrist_wanted(self, is_wanted: bool) -> None:
+            self.told.append(is_wanted)
+
+    environment, planner = Seeing(), FakePlanner()
+    if wants is not None:
+        planner.wants_wrist_image = wants  # type: ignore[attr-defined]
+    runner_of(planner, environment)
+    assert environment.told == [told]
+
+
 def test_pictures_are_those_of_the_last_episode_and_only_where_asked_for() -> None:
     assert runner_of(FakePlanner(), CallLog()).files() == {}
     runner = runner_of(FakePlanner(), CallLog(), save=('pictures',))

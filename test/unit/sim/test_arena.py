@@ -26,6 +26,7 @@ from wm_planner.core.errors import (
 from wm_planner.core.geometry import Array
 from wm_planner.core.protocols import Environment, Planner
 from wm_planner.core.types import ArmCommand, EpisodeStart, StepResult
+from wm_planner.evaluation.environments import HasWristCamera
 from wm_planner.evaluation.scores import score_episodes
 from wm_planner.policies.registry import POLICIES, make_policy
 from wm_planner_sim.arena import ArenaEnvironment
@@ -297,6 +298,11 @@ def test_cameras_by_name(environment: ArenaEnvironment) -> None:
     pictures = [sim.render(camera) for camera in sim.cameras]
     assert {picture.shape for picture in pictures} == {(SIZE_PX, SIZE_PX, 3)}
     assert start.observation.wrist_image is not None
+    environment.set_wrist_wanted(False)
+    assert environment.observe().wrist_image is None
+    environment.set_wrist_wanted(True)
+    assert environment.observe().wrist_image is not None
+    assert isinstance(environment, HasWristCamera)
     assert start.observation.joints_rad is not None and len(start.observation.joints_rad) == 7
     with pytest.raises(UnknownNameError, match="mean 'agentview'"):
         sim.render('agentvew')
