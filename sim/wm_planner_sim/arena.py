@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+import logging
 import math
 from pathlib import Path
 import time
@@ -30,6 +31,8 @@ from wm_planner_sim.arena_sim import ArenaSim
 from wm_planner_sim.arena_tasks import ArenaTask, find_task, libero_tasks, tasks_under
 from wm_planner_sim.assets import find_asset_root, prepare_assets
 from wm_planner_sim.suites import EpisodeScore
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -245,11 +248,6 @@ class ArenaEnvironment:
         """Return the number of the oracle's attempt that solves this episode; 0 if unknown."""
         return max(0, self.goal_set.attempt) if self.goal_set is not None else 0
 
-    @property
-    def excused_conditions(self) -> tuple[str, ...]:
-        """Return the cost conditions that the untouched scene of this episode meets already."""
-        return self._episode.ledger.excused if self._episode is not None else ()
-
     def close(self) -> None:
         """Release the simulator."""
         self.sim.close()
@@ -279,6 +277,8 @@ class ArenaEnvironment:
         self.sim.begin(
             episode, seed=engine_seed(seed, episode), watch=ledger.look_at_untouched_scene
         )
+        if ledger.excused:
+            _LOG.info('%s: cleaned cost leaves out %s', task, '; '.join(ledger.excused))
         return _Episode(ledger=ledger, max_steps=task.max_steps)
 
     def _on_step(self, success: bool, engine_cost: float) -> bool:

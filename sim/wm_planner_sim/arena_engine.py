@@ -192,11 +192,6 @@ class ArenaEngine:
         """Return the objects that move by themselves."""
         return tuple(str(o['name']) for o in self._env.parsed_problem['moving_objects'])
 
-    @property
-    def objects(self) -> tuple[str, ...]:
-        """Return the names of objects, furniture and regions that have a pose."""
-        return tuple(self._env.object_states_dict)
-
     def object_pose(self, name: str) -> tuple[Array, Array]:
         """Return position [3] in the world frame and quaternion xyzw; truth, not for planners."""
         states = self._env.object_states_dict
@@ -210,7 +205,7 @@ class ArenaEngine:
 
     @property
     def bodies(self) -> tuple[str, ...]:
-        """Return those of ``objects`` that are things and no regions."""
+        """Return the names of objects and furniture; regions, which have a pose too, are none."""
         states = self._env.object_states_dict
         return tuple(n for n, s in states.items() if s.object_state_type == 'object')
 

@@ -27,7 +27,6 @@ from wm_planner.core.geometry import (
     multiply_quaternions,
     normalise_quaternion,
 )
-from wm_planner.core.types import Image
 
 OSC_SCALE_M = 0.05
 """Displacement that an input of 1 asks the operational-space controller for [m]."""
@@ -39,14 +38,6 @@ FINGER_TRAVEL_M = 0.04
 """Travel of one finger from closed to open [m]."""
 
 GRIPPER_OPEN, GRIPPER_CLOSE = -1.0, 1.0
-
-
-def upright(image: npt.NDArray[np.uint8]) -> Image:
-    """Return a picture [H, W, 3] with its rows flipped: OpenGL gives the bottom row first.
-
-    Columns stay. Policies trained on frames turned by 180 degrees turn the upright one themselves.
-    """
-    return np.ascontiguousarray(image[::-1])
 
 
 def closedness_of_fingers(finger_qpos_m: npt.ArrayLike) -> float:
@@ -80,12 +71,6 @@ def base_from_world(position_world_m: npt.ArrayLike, base_world_m: npt.ArrayLike
     position: Array = np.asarray(position_world_m, np.float64) - np.asarray(
         base_world_m, np.float64
     )
-    return position
-
-
-def world_from_base(position_m: npt.ArrayLike, base_world_m: npt.ArrayLike) -> Array:
-    """Return a base-frame position [3] in the world frame."""
-    position: Array = np.asarray(position_m, np.float64) + np.asarray(base_world_m, np.float64)
     return position
 
 

@@ -89,10 +89,6 @@ class Schedule:
         """Return the step at which something is due next."""
         return min(self._due.values())
 
-    def period_steps(self, name: str) -> int | None:
-        """Return the period of a stream in steps, None if it is off."""
-        return self._period.get(name)
-
     def pop_due(self, step: int) -> tuple[str, ...]:
         """Return the streams due at ``step``, in the order they were given, and reschedule them."""
         names = tuple(name for name, due in self._due.items() if due <= step)

@@ -426,8 +426,6 @@ class StepResult:
     cost: float = 0.0  # of this step; conditions that the untouched scene meets do not count
     cost_upstream: float = 0.0  # of this step, as the benchmark's own evaluator charges it
     is_over: bool = False  # the suite's protocol ends the episode here, e.g. at its first success
-    is_failed: bool = False  # the episode cannot succeed any more, with the reason in ``message``
-    message: str = ''
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 

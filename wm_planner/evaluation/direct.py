@@ -299,7 +299,7 @@ class DirectRunner:
             tally.observation, result.observation, self._planner.context_frames
         )
         tally.command = command
-        tally.success = result.success and not result.is_failed
+        tally.success = result.success
         tally.distance_m = result.metrics.get('distance_m')
         tally.is_over = result.is_over
         self._camera.add(result.observation.images[-1])

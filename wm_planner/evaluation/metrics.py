@@ -30,10 +30,6 @@ class Interval:
     def __contains__(self, rate: object) -> bool:
         return isinstance(rate, float | int) and self.low <= rate <= self.high
 
-    def overlaps(self, other: Interval) -> bool:
-        """Return whether the two intervals share a rate."""
-        return self.low <= other.high and other.low <= self.high
-
 
 @dataclass(frozen=True, kw_only=True)
 class Times:

@@ -10,7 +10,6 @@ import pytest
 
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.evaluation.metrics import (
-    Interval,
     percentile,
     success_rate,
     summarise_times,
@@ -69,11 +68,6 @@ def test_wilson_interval_lies_in_the_unit_range_and_holds_the_rate(counts: tuple
     assert interval is not None
     assert 0.0 <= interval.low < interval.high <= 1.0
     assert successes / trials in interval
-
-
-def test_intervals_overlap_when_they_share_a_rate() -> None:
-    assert Interval(0.2, 0.5).overlaps(Interval(0.5, 0.9))
-    assert not Interval(0.2, 0.4).overlaps(Interval(0.5, 0.9))
 
 
 @pytest.mark.parametrize(

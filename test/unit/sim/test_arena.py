@@ -193,10 +193,13 @@ def test_oracle_succeeds_and_costs_what_the_engine_sums_up(environment: ArenaEnv
             environment.step(ArmCommand.hold_at(result.observation.state), 0.05)
 
 
-def test_untouched_mug_counts_as_fallen_upstream_alone(environment: ArenaEnvironment) -> None:
+def test_untouched_mug_counts_as_fallen_upstream_alone(
+    environment: ArenaEnvironment, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level('INFO')
     start = environment.reset(LEMON, seed=1, episode=0)
     result = drive(environment, OraclePolicy(), start)
-    assert environment.excused_conditions == ('fall red_coffee_mug_1',)
+    assert 'leaves out fall red_coffee_mug_1' in caplog.text
     assert (result.metrics['total_cost'], result.metrics['total_cost_upstream']) == (0.0, 10.0)
 
 

@@ -19,16 +19,7 @@ from wm_planner_sim.conventions import (
     quaternion_of,
     rotation_between,
     rotation_vector,
-    upright,
-    world_from_base,
 )
-
-
-def test_upright_flips_rows_and_keeps_columns() -> None:
-    opengl = np.zeros((2, 3, 3), np.uint8)
-    opengl[0, 2] = 255  # bottom right
-    picture = upright(opengl)
-    assert picture[1, 2, 0] == 255 and picture.sum() == 3 * 255
 
 
 @pytest.mark.parametrize(
@@ -57,7 +48,6 @@ def test_gripper_direction(target: float, now: float, before: float, expected: f
 def test_base_frame_is_the_world_shifted_to_the_robot() -> None:
     base = [-0.66, 0.0, 0.912]
     assert base_from_world([-0.21, 0.1, 1.17], base) == pytest.approx([0.45, 0.1, 0.258])
-    assert world_from_base([0.45, 0.1, 0.258], base) == pytest.approx([-0.21, 0.1, 1.17])
 
 
 def test_rotation_vector_of_a_quarter_turn_about_z() -> None:
