@@ -73,7 +73,8 @@ class ArenaEnvironment:
         """Start episode ``episode`` of a task.
 
         Raises UnknownNameError for a task that does not exist and MissingAssetError, naming files
-        and command, where its meshes are absent.
+        and command, where its meshes are absent. What cannot be started leaves a scene at rest
+        without an episode, or, where the task could not even be built, all as it was.
         """
         if seed < 0 or episode < 0:
             raise InvalidParameterError(f'seed {seed}, episode {episode}; valid: >= 0.')
@@ -82,6 +83,7 @@ class ArenaEnvironment:
         self.sim.load(task)
         episode_id = f'arena/{task}/{seed}/{episode}'
         self._ledger = None  # what the goals are made with costs nothing
+        self._goal_list = ()
         goals = self._make_goals(task, seed, episode)
         self._begin(task, seed, episode)
         begin_ns = time.perf_counter_ns()

@@ -69,11 +69,12 @@ class ArenaSim:
         return self._engine is not None
 
     def load(self, task: ArenaTask) -> None:
-        """Build a task unless it is there already."""
+        """Build a task unless it is there already; where that fails the one before stays."""
         if self._engine is not None and self._engine.task == task:
             return
+        engine = ArenaEngine(task)
         self.close()
-        self._engine = ArenaEngine(task)
+        self._engine = engine
 
     def reset(self, *, seed: int) -> None:
         """Go to the home state: the present task's first initial state, or the first task's."""

@@ -14,6 +14,7 @@ root's. Nothing is ever written into the source.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+import fcntl
 import importlib.util
 import json
 import os
@@ -126,20 +127,28 @@ def link_engine(assets: Path, engine_assets: Path) -> None:
 
     Safe when several processes do it at once.
     """
+    if _leads_to(engine_assets, assets):
+        return
+    with engine_assets.with_name('assets.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _leads_to(engine_assets, assets):  # another process was first
+            return
+        if not engine_assets.is_symlink() and engine_assets.is_dir():
+            held = [p for p in engine_assets.iterdir() if p.name != '.gitkeep']
+            if held:
+                engine_assets.rename(engine_assets.with_name('assets_of_the_package'))
+            else:
+                shutil.rmtree(engine_assets, ignore_errors=True)
+        fresh = engine_assets.with_name(f'assets.{os.getpid()}')
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(assets)
+        os.replace(fresh, engine_assets)
+
+
+def _leads_to(engine_assets: Path, assets: Path) -> bool:
     if engine_assets.is_symlink() and os.readlink(engine_assets) == str(assets):
-        return
-    if engine_assets.exists() and engine_assets.resolve() == assets.resolve():
-        return
-    if not engine_assets.is_symlink() and engine_assets.is_dir():
-        held = [p for p in engine_assets.iterdir() if p.name != '.gitkeep']
-        if held:
-            engine_assets.rename(engine_assets.with_name('assets_of_the_package'))
-        else:
-            shutil.rmtree(engine_assets, ignore_errors=True)
-    fresh = engine_assets.with_name(f'assets.{os.getpid()}')
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(assets)
-    os.replace(fresh, engine_assets)
+        return True
+    return engine_assets.exists() and engine_assets.resolve() == assets.resolve()
 
 
 def missing_files(assets: Path, bddl_file: Path) -> tuple[str, ...]:

@@ -62,12 +62,6 @@ class BridgeConfig:
         'counts and charges only those in which that planner executes an action',
         read_only=True,
     )
-    planner_status: str = parameter(
-        '',
-        'topic of a PlannerStatus; where one is given, an environment that counts control steps '
-        'counts and charges only those in which that planner executes an action',
-        read_only=True,
-    )
     seed: int = parameter(0, 'seed of the block positions before the first episode', low=0)
 
     def __post_init__(self) -> None:

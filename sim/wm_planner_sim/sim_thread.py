@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from concurrent.futures import Future
+from dataclasses import replace
 import logging
 import threading
 import time
@@ -317,7 +318,11 @@ class SimThread:
         if seed < 0:
             raise InvalidParameterError(f'seed is {seed}; valid: >= 0.')
         if suite:
-            start = self._env.reset(suite, seed=seed, episode=number)
+            try:
+                start = self._env.reset(suite, seed=seed, episode=number)
+            except Exception:
+                self._end_lost_episode()
+                raise
             self._env.begin_goal(len(start.goals) - 1)  # distances are those to the end of the task
         else:
             sim.reset(seed=seed)
@@ -337,6 +342,15 @@ class SimThread:
         self._schedule.restart(self._steps)
         self._pacer.restart(sim.time_ns, time.monotonic_ns())
         return ResetResult(episode=self._episode, start=start)
+
+    def _end_lost_episode(self) -> None:
+        """Have no episode where a reset that failed half-way has ended the one before."""
+        try:
+            self._env.score()
+        except SimulatorError:
+            self._episode = replace(self._episode, suite='', goal_count=0)
+            self._sim.hold()
+            self._inbox.clear(self._sim.time_ns)
 
     def _pause(self, is_paused: bool) -> int:
         if self._is_paused and not is_paused:

@@ -22,6 +22,7 @@ from fakes.node_process import NodeProcess  # noqa: E402
 
 MODULE = 'wm_planner_sim.bridge_node'
 SUITE = 'safety_static_obstacles/L1/pick_the_lemon_and_place_it_on_the_bowl_1'
+OTHER = 'safety_static_obstacles/L0/pick_the_lemon_and_place_it_on_the_bowl_0'
 SIZE_PX = 64
 
 
@@ -55,6 +56,25 @@ def test_episode_comes_with_goals_instruction_and_costs(client: BridgeClient) ->
     status = client.newest('status')
     assert (status.suite, status.goal_count, status.success) == (SUITE, 3, False)
     assert (status.cost, status.cost_upstream) == (0.0, 0.0)
+
+
+def test_episode_that_cannot_be_started_leaves_the_bridge_alive(client: BridgeClient) -> None:
+    """The file of initial states is gone: that is noticed when the scene of it is there already."""
+    assert client.reset(SUITE, seed=1, episode=0).success
+    suite, level, task = OTHER.split('/')
+    file = arena_root() / 'init_files' / suite / f'level_{level[1:]}' / f'{task}.pruned_init'
+    kept = file.rename(file.with_suffix('.kept'))
+    try:
+        response = client.reset(OTHER, seed=1, episode=0)
+    finally:
+        kept.rename(file)
+    assert not response.success and 'is missing' in response.message
+    client.forget()
+    client.spin_until(lambda: client.newest('status') is not None, 'a status')
+    status = client.newest('status')
+    assert (status.suite, status.goal_count) == ('', 0), 'no score of an episode that is not'
+    assert client.reset(OTHER, seed=1, episode=0).success
+    assert client.reset(SUITE, seed=1, episode=0).success
 
 
 def test_arm_goes_to_a_target_and_time_to_the_clock(client: BridgeClient) -> None:

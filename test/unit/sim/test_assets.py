@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -92,6 +94,35 @@ def test_link_of_the_engine_is_idempotent_and_follows_the_root(tmp_path: Path) -
     for wanted in (one, one, two):
         assets.link_engine(wanted, engine)
         assert os.readlink(engine) == str(wanted)
+
+
+def test_several_processes_link_at_once(tmp_path: Path) -> None:
+    """As the workers of a first sweep do; each finds the link, and the package's own are kept."""
+    root = tmp_path / 'root'
+    root.mkdir()
+    code = (
+        'import pathlib, sys; from wm_planner_sim import assets\n'
+        'for line in sys.stdin: assets.link_engine(*map(pathlib.Path, line.split()))'
+    )
+    workers = [
+        subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    engines = [tmp_path / f'engine{number}' / 'assets' for number in range(60)]
+    for engine in engines:
+        engine.mkdir(parents=True)
+        (engine / 'mesh.obj').touch()
+    text = ''.join(f'{root} {engine}\n' for engine in engines)
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(text)
+        worker.stdin.flush()
+    for worker in workers:
+        worker.communicate(timeout=60.0)
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
+    for engine in engines:
+        assert os.readlink(engine) == str(root)
+        assert (engine.parent / 'assets_of_the_package' / 'mesh.obj').exists()
 
 
 def test_assets_that_the_package_holds_itself_are_kept(tmp_path: Path) -> None:
