@@ -336,7 +336,7 @@ def _replayed_joints(graph: FaultGraph) -> None:
     def replay(message: Any) -> Iterable[Any]:
         old = deepcopy(message)
         old.header.stamp = stamp_from_ns(stamp_to_ns(message.header.stamp) - 400_000_000)
-        old.position = [value + 0.3 for value in message.position]
+        old.position = [p + 0.3 * (i < 7) for i, p in enumerate(message.position)]
         return [message, old]
 
     graph.injector.change['joints'] = replay

@@ -14,7 +14,7 @@ from wm_planner.control.chain import ChainKind
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
 from wm_planner.control.goal_loop import Ended, GoalLoop, GoalLoopConfig
-from wm_planner.control.guards import Guard, first_trouble
+from wm_planner.control.guards import Guard, first_trouble, forget_troubles
 from wm_planner.control.outlet import Outlet
 from wm_planner.control.pursuit import Pursuit
 from wm_planner.control.safety import SafetyFilter
@@ -172,6 +172,8 @@ class Controller:
                 self._outlet.close()
                 return
             self._refuse_if_latched()
+            if not self._outlet.is_open:
+                forget_troubles(self._guards)
             trouble = first_trouble(self._guards, self._monotonic_ns)
             if trouble is not None:
                 raise trouble
@@ -215,6 +217,7 @@ class Controller:
             self._latch = self._held = None
             self._is_reached = False
             self._outlet.close()
+            forget_troubles(self._guards)
 
     def shutdown(self) -> None:
         """End for good: the last thing the sink hears is hold."""

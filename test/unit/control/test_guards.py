@@ -70,8 +70,44 @@ def test_force_must_last_to_count_as_contact() -> None:
     found = guard.heard(*HARD, 70 * MS)
     assert isinstance(found, ContactForceError) and '25.0 N' in found.message
     assert guard.trouble(71 * MS) is found
+    guard.forget()
+    assert guard.trouble(71 * MS) is found, 'not while it lasts'
     guard.heard(*CALM, 80 * MS)
+    assert guard.trouble(81 * MS) is found, 'a hold relieves it'
+    guard.forget()
     assert guard.trouble(81 * MS) is None
+
+
+def test_contact_that_is_over_before_the_next_tick_stops_the_arm() -> None:
+    """A blow of 5 ms came and went between two ticks, and nothing stopped."""
+    guard = WrenchGuard(stops(wrench_timeout_s=5.0))
+    rig = ControlRig(guards=[guard])
+    guard.heard(*CALM, rig.clock.monotonic_ns())
+    rig.pursue()
+    rig.tick_until(lambda status: status.state is ControllerState.EXECUTING)
+    now = rig.clock.monotonic_ns()
+    guard.heard([0.0, 0.0, 100.0], [0.0, 0.0, 0.0], now + 5 * MS)
+    guard.heard(*CALM, now + 10 * MS)
+    with pytest.raises(ContactForceError):
+        rig.controller.enable(True)  # asked for while it is enabled: forgets nothing
+    status = rig.tick()
+    assert (status.state, status.error_code) == (ControllerState.FAULT, 411)
+    rig.controller.reset()
+    rig.controller.enable(True)
+    assert rig.tick().state is ControllerState.IDLE
+
+
+def test_contact_that_lasts_keeps_motion_from_being_enabled() -> None:
+    guard = WrenchGuard(stops(wrench_timeout_s=5.0))
+    rig = ControlRig(guards=[guard])
+    rig.tick()
+    guard.heard([0.0, 0.0, 100.0], [0.0, 0.0, 0.0], rig.clock.monotonic_ns())
+    for _ in range(2):
+        with pytest.raises(ContactForceError):
+            rig.controller.enable(True)
+        rig.controller.reset()
+    guard.heard(*CALM, rig.clock.monotonic_ns())
+    rig.controller.enable(True)
 
 
 @pytest.mark.parametrize('wrench', [([41.0, 0, 0], [0, 0, 0]), ([0, 0, 0], [0, 21.0, 0])])
