@@ -84,6 +84,15 @@ class Driver:
             )
         return sink
 
+    def seen_at(self, position_m: Any, age_s: float = 0.0) -> RobotState:
+        """Return a half open tool of some seconds ago."""
+        return RobotState(
+            stamp_ns=RosClock(self.node).now_ns() - round(age_s * 1e9),
+            position_m=position_m,
+            quaternion_xyzw=[1, 0, 0, 0],
+            gripper_closedness=0.5,
+        )
+
     def spin(self) -> None:
         self.executor.spin_once(timeout_sec=0.02)
 
@@ -159,9 +168,7 @@ def test_hold_is_where_the_tool_is_with_the_grip_last_commanded(driver: Driver) 
     sink = driver.make('tool_pose')
     sink.send(command(0.4, closedness=1.0))
     driver.wait_for_poses(1)
-    driver.state = RobotState(
-        stamp_ns=5, position_m=[0.37, 0, 0.3], quaternion_xyzw=[1, 0, 0, 0], gripper_closedness=0.5
-    )
+    driver.state = driver.seen_at([0.37, 0, 0.3])
     sink.hold()
     driver.wait_for_poses(2)
     assert driver.xyz(1) == [0.37, 0.0, 0.3]
@@ -177,6 +184,33 @@ def test_hold_repeats_the_last_target_when_the_tool_was_never_seen(driver: Drive
     sink.hold()
     driver.wait_for_poses(2)
     assert driver.xyz(1) == [0.4, 0.1, 0.2]
+
+
+def test_hold_is_not_where_the_tool_was_a_moment_ago(driver: Driver) -> None:
+    sink = driver.make('tool_pose')
+    for number, stop in ((1, sink.hold), (3, sink.stay)):
+        sink.send(command(0.4))
+        driver.wait_for_poses(number)
+        driver.state = driver.seen_at([0.37, 0, 0.3], age_s=0.15 if number == 1 else 0.0)
+        stop()
+        driver.wait_for_poses(number + 1)
+        assert driver.xyz(number) == [0.4, 0.1, 0.2]
+
+
+def test_nothing_goes_out_once_told_to_forget(driver: Driver) -> None:
+    """The pose is in doubt: a hold there would be a motion, also at the end."""
+    sink = driver.make('tool_pose')
+    sink.send(command(0.4))
+    sink.forget()
+    driver.state = driver.seen_at([0.37, 0, 0.3])
+    sink.hold()
+    sink.stay()
+    sink.send(command(0.6))  # the sentinel
+    wait_for(
+        lambda: driver.poses and driver.xyz(-1) == [0.6, 0.1, 0.2], what='it', poll=driver.spin
+    )
+    assert [driver.xyz(i)[0] for i in range(len(driver.poses))] == [0.4, 0.6]
+    sink.close()
 
 
 def test_nothing_goes_out_at_a_hold_when_nothing_was_sent_since_the_last(driver: Driver) -> None:
@@ -200,9 +234,7 @@ def test_close_holds_last_and_hold_never_raises(driver: Driver) -> None:
     sink = driver.make('tool_pose')
     sink.send(command(0.4))
     driver.wait_for_poses(1)
-    driver.state = RobotState(
-        stamp_ns=5, position_m=[0.39, 0, 0.3], quaternion_xyzw=[1, 0, 0, 0], gripper_closedness=0.5
-    )
+    driver.state = driver.seen_at([0.39, 0, 0.3])
     sink.close()
     driver.wait_for_poses(2)
     assert driver.xyz(-1) == [0.39, 0.0, 0.3]

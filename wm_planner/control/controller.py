@@ -37,7 +37,7 @@ from wm_planner.core.errors import (
     WmPlannerError,
 )
 from wm_planner.core.protocols import CommandSink
-from wm_planner.core.types import ArmCommand, Goal, NotReady, Plan
+from wm_planner.core.types import ArmCommand, Goal, NotReady, Plan, RobotState
 
 __all__ = [
     'Controller',
@@ -65,7 +65,7 @@ class Controller:
 
     Every tick sends one absolute setpoint through the safety filter (see Outlet): that of the step
     under way, or the one it holds. It sends nothing while motion is not enabled, and nothing while
-    the robot state is unknown, for then nothing can be vetted; the sink is told to hold instead.
+    the robot state is unknown, for then nothing can be vetted; the sink is told to stay instead.
 
     What stops the arm, and how it goes on:
 
@@ -104,6 +104,7 @@ class Controller:
         self._config = config
         self._guards = tuple(guards)
         self._monotonic_ns = 0  # of the last tick
+        self._is_state_known = False  # at the last tick
         self._buffer = buffer
         self._worker = worker
         self._safety = safety
@@ -187,7 +188,7 @@ class Controller:
             self._loop.end(Termination.SAFETY_STOP, Notice.of(SafetyError('told to hold.')))
             self._is_reached = False
             self._held = Notice(0, 'told to hold.')
-            self._outlet.hold_measured(self._buffer.latest_state())
+            self._outlet.hold_measured(self._known_state())
 
     def emergency_stop(self, reason: str) -> None:
         """Stop at the measured pose and latch EMERGENCY_STOP; does nothing where it is latched."""
@@ -196,7 +197,7 @@ class Controller:
                 return
             error = EmergencyStopError(f'emergency stop: {reason}')
             self._set_latch(ControllerState.EMERGENCY_STOP, error, Termination.SAFETY_STOP)
-            self._outlet.hold_measured(self._buffer.latest_state())
+            self._outlet.hold_measured(self._known_state())
 
     def reset(self) -> None:
         """Leave FAULT or EMERGENCY_STOP: goals are gone and motion must be enabled again.
@@ -235,6 +236,8 @@ class Controller:
         with self._lock:
             self._monotonic_ns = monotonic_ns
             problem = self._buffer.freshness(now_ns, monotonic_ns)
+            unknown = self._buffer.state_freshness(now_ns, monotonic_ns)
+            self._is_state_known = unknown is None
             if self._buffer.epoch != self._epoch:
                 self._on_clock_jump()
             sent: ArmCommand | None = None
@@ -242,7 +245,7 @@ class Controller:
                 self._watch_worker(monotonic_ns)
                 self._watch_guards(monotonic_ns)
                 self._advance(problem, now_ns, monotonic_ns)
-                sent = self._send(now_ns, monotonic_ns)
+                sent = self._send(now_ns)
             ended = self._loop.take_ended()
             self._note_end(ended)
             return self._report(now_ns, problem, ended, self._loop.take_plan(), sent)
@@ -276,7 +279,11 @@ class Controller:
         elif isinstance(error, OverspeedError):
             self._outlet.mute()
         else:
-            self._outlet.hold_measured(self._buffer.latest_state())
+            self._outlet.hold_measured(self._known_state())
+
+    def _known_state(self) -> RobotState | None:
+        """Return where the arm is, None where nothing fresh says so."""
+        return self._buffer.latest_state() if self._is_state_known else None
 
     def _advance(self, problem: NotReady | None, now_ns: int, monotonic_ns: int) -> None:
         outcome = self._loop.poll()
@@ -289,12 +296,11 @@ class Controller:
         assert state is not None, 'the data are fresh'
         self._loop.advance(outcome, state, now_ns, monotonic_ns, setpoint=self._outlet.setpoint)
 
-    def _send(self, now_ns: int, monotonic_ns: int) -> ArmCommand | None:
+    def _send(self, now_ns: int) -> ArmCommand | None:
         """Send this tick's setpoint, if motion is enabled and the state of the robot is known."""
-        state = self._buffer.latest_state()
-        is_known = self._buffer.state_freshness(now_ns, monotonic_ns) is None
-        if state is None or not is_known:
-            self._outlet.release(state)
+        state = self._known_state()
+        if state is None:
+            self._outlet.release()
             return None
         sent = self._outlet.send(self._loop.due(now_ns, state), state, now_ns)
         if sent.fault is not None:

@@ -15,6 +15,9 @@ from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock, Kinematics
 from wm_planner.core.types import ArmCommand, JointPositions, RobotState
 
+MAX_HELD_AGE_S = 0.1
+"""Age of a measurement [s] above which it is not held: the arm has moved on, and would go back."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SinkContext:
@@ -75,6 +78,10 @@ class ArmSink:
     def publish_hold(self, target: ArmCommand) -> None:
         """Make the driver stay; ``target`` is the measured pose, or the last where unknown."""
         self.publish(target)
+
+    def publish_stay(self, target: ArmCommand) -> None:
+        """Make the driver stay at the last target, ``target``: nothing measured is to be used."""
+        self.publish_hold(target)
 
     def publishers(self) -> list[Any]:
         """Return the publishers of commands."""

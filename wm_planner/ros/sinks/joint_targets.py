@@ -14,10 +14,9 @@ from wm_planner.core.errors import NonFiniteCommandError, RobotDescriptionError,
 from wm_planner.core.geometry import Array
 from wm_planner.core.types import ArmCommand, JointPositions
 from wm_planner.kinematics.gate import JointGate
-from wm_planner.ros.sinks.arm_sink import ArmSink, SinkContext
+from wm_planner.ros.sinks.arm_sink import MAX_HELD_AGE_S, ArmSink, SinkContext
 
 MAX_JOINT_AGE_S = 0.5
-MAX_HELD_AGE_S = 0.1  # older joints are not where the arm is, and a hold there is a motion
 
 
 class JointTargets:
@@ -125,6 +124,11 @@ class JointSink(ArmSink):
         joints = self._joints if here is None else here
         if joints is not None:
             self._publisher.publish(self._message(joints, target.stamp_ns))
+
+    def publish_stay(self, target: ArmCommand) -> None:
+        """Publish the last target again."""
+        if self._joints is not None:
+            self._publisher.publish(self._message(self._joints, target.stamp_ns))
 
     def publishers(self) -> list[Any]:
         """Return the one publisher."""
