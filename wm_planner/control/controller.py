@@ -14,7 +14,7 @@ from wm_planner.control.chain import ChainKind
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
 from wm_planner.control.goal_loop import Ended, GoalLoop, GoalLoopConfig
-from wm_planner.control.guards import Guard, first_trouble, forget_troubles
+from wm_planner.control.guards import Guard, all_troubles, first_trouble, forget_troubles
 from wm_planner.control.outlet import Outlet
 from wm_planner.control.pursuit import Pursuit
 from wm_planner.control.safety import SafetyFilter
@@ -117,6 +117,7 @@ class Controller:
         self._is_shut_down = False
         self._is_reached = False
         self._latch: tuple[ControllerState, WmPlannerError] | None = None
+        self._answered: set[int] = set()  # what guards said since the last reset
         self._held: Notice | None = None  # why it holds until new goals are set
 
     # -- what others ask for: any thread ---------------------------------------------------------
@@ -197,6 +198,7 @@ class Controller:
                 return
             error = EmergencyStopError(f'emergency stop: {reason}')
             self._set_latch(ControllerState.EMERGENCY_STOP, error, Termination.SAFETY_STOP)
+            self._answered.add(error.code)
             self._outlet.hold_measured(self._known_state())
 
     def reset(self) -> None:
@@ -216,6 +218,7 @@ class Controller:
             self._loop.end(Termination.CANCELED, Notice(0, 'reset.'))
             self._loop.reset_planner()
             self._latch = self._held = None
+            self._answered.clear()
             self._is_reached = False
             self._outlet.close()
             forget_troubles(self._guards)
@@ -265,20 +268,26 @@ class Controller:
             self._set_latch(ControllerState.FAULT, error, Termination.PLANNER_FAILED)
 
     def _watch_guards(self, monotonic_ns: int) -> None:
-        """Latch FAULT or EMERGENCY_STOP when a guard says that the arm must stand still."""
-        if self._latch is not None or not self._outlet.is_open:
+        """Latch FAULT or EMERGENCY_STOP when a guard says that the arm must stand still.
+
+        Also while something is latched already, for holds go out then too: the arm may have to fall
+        silent, or to hold where it is now, and a fault may become an emergency stop.
+        """
+        if not self._outlet.is_open:
             return
-        error = first_trouble(self._guards, monotonic_ns)
-        if error is None:
+        troubles = all_troubles(self._guards, monotonic_ns)
+        if not troubles:
             return
-        is_emergency = isinstance(error, EmergencyStopError)
+        is_emergency = isinstance(troubles[0], EmergencyStopError)
         state = ControllerState.EMERGENCY_STOP if is_emergency else ControllerState.FAULT
-        self._set_latch(state, error, Termination.SAFETY_STOP)
-        if isinstance(error, SecondPublisherError):
-            self._outlet.close()
-        elif isinstance(error, OverspeedError):
+        self._set_latch(state, troubles[0], Termination.SAFETY_STOP)
+        new = {error.code for error in troubles} - self._answered
+        self._answered |= new
+        if any(isinstance(error, OverspeedError) for error in troubles):
             self._outlet.mute()
-        else:
+        elif any(isinstance(error, SecondPublisherError) for error in troubles):
+            self._outlet.close()
+        elif new:  # once for each: to follow an arm that is pushed would be a motion
             self._outlet.hold_measured(self._known_state())
 
     def _known_state(self) -> RobotState | None:
@@ -322,6 +331,12 @@ class Controller:
     def _set_latch(
         self, state: ControllerState, error: WmPlannerError, termination: Termination
     ) -> None:
+        """Latch, unless something at least as serious is latched already."""
+        is_emergency = state is ControllerState.EMERGENCY_STOP
+        if self._latch is not None and (
+            not is_emergency or self._latch[0] is ControllerState.EMERGENCY_STOP
+        ):
+            return
         _logger.error('%s: %s', state.name, error)
         self._latch = (state, error)
         self._is_reached = False

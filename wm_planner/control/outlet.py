@@ -60,6 +60,7 @@ class Outlet:
         self._hold_target: ArmCommand | None = None
         self._is_released = False
         self._is_muted = False  # since it was last open
+        self._is_broken = False  # the sink raised at the last send
         self._has_followed = False  # held it at a place that it was moved to, and not sent it since
 
     @property
@@ -145,14 +146,16 @@ class Outlet:
             self.release()
             return Sent(refusal=refusal or error)
         except Exception as error:  # whatever a driver raises stops the arm, not the node
-            _logger.exception('the sink raised')
+            if not self._is_broken:  # once, not fifty times a second
+                _logger.exception('the sink raised')
+            self._is_broken = True
             fault = (
                 error
                 if isinstance(error, WmPlannerError)
                 else DriverError(f'the sink raised {type(error).__name__}: {error}')
             )
             return Sent(refusal=refusal, fault=fault)
-        self._is_released = False
+        self._is_released = self._is_broken = False
         return Sent(command=self._setpoint, refusal=refusal)
 
     def _is_displaced(self, target: ArmCommand, state: RobotState) -> bool:

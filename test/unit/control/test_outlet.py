@@ -110,3 +110,20 @@ def test_arm_that_was_muted_is_heard_again_once_enabled() -> None:
     rig.tick(2)
     rig.controller.enable(False)
     assert rig.sink.calls[-2:] == ['send', 'hold']
+
+
+def test_sink_that_goes_on_raising_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    rig = ControlRig()
+    rig.controller.enable(True)
+    rig.tick(2)
+    rig.sink.raises = DriverError('cable')
+    rig.tick(50)
+    texts = [record.message for record in caplog.records]
+    assert texts.count('the sink raised') == 1
+    assert sum('cable' in text for text in texts) == 1, 'and the latch beside it'
+    rig.sink.raises = None
+    rig.tick()
+    assert rig.sink.calls[-1] == 'send', 'it holds once the sink can'
+    rig.sink.raises = DriverError('again')
+    rig.tick(2)
+    assert [r.message for r in caplog.records].count('the sink raised') == 2
