@@ -14,7 +14,7 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from geometry_msgs.msg import PoseStamped  # noqa: E402
+from geometry_msgs.msg import PoseStamped, TwistStamped  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
@@ -22,6 +22,7 @@ from std_msgs.msg import Float64MultiArray  # noqa: E402
 from fakes.driver_msgs import use_driver_msgs  # noqa: E402
 from fakes.kinematic_arm import HOME_RAD, panda_kinematics  # noqa: E402
 from fakes.waiting import wait_for  # noqa: E402
+from wm_planner.control.safety import SafetyConfig  # noqa: E402
 from wm_planner.core.errors import (  # noqa: E402
     InvalidParameterError,
     MissingPackageError,
@@ -335,6 +336,37 @@ def test_control_rate_below_what_servo_takes_is_refused(driver: Driver) -> None:
     clock = RosClock(driver.node)
     with pytest.raises(InvalidParameterError, match='at least 20'):
         make_sink('servo_pose', driver.node, PROFILE, clock, lambda: None, control_rate_hz=10.0)
+
+
+def test_twist_is_no_faster_than_the_scaled_limit(driver: Driver) -> None:
+    """What the target allows is scaled, and lag times gain went out at the whole speed."""
+    topics = replace(PROFILE.topics, target_pose='/scaled_twists')
+    servo = ServoConfig(switch_command_type=False)
+    profile = replace(PROFILE, sink='servo_twist', servo=servo, topics=topics)
+    twists: list[TwistStamped] = []
+    driver.node.create_subscription(
+        TwistStamped, topics.target_pose, twists.append, qos.STATUS
+    )
+    state = driver.seen_at([0.3, 0.0, 0.3])
+    sink = make_sink(
+        'servo_twist',
+        driver.node,
+        profile,
+        RosClock(driver.node),
+        lambda: state,
+        safety=SafetyConfig(limit_scale=0.2),
+    )
+    wait_for(
+        lambda: driver.node.count_publishers(topics.target_pose),
+        what='discovery',
+        poll=driver.spin,
+    )
+    sink.send(command(0.6))
+    wait_for(lambda: twists, what='the twist', poll=driver.spin)
+    linear = twists[0].twist.linear
+    speed = np.linalg.norm([linear.x, linear.y, linear.z])
+    assert speed == pytest.approx(0.2 * profile.max_speed_m_s)
+    sink.close()
 
 
 def test_sink_of_joints_needs_a_description(driver: Driver) -> None:

@@ -143,6 +143,7 @@ def build_stack(
         latest_joints=ingest.latest_joints,
         kinematics=kinematics if commands_joints(profile) else None,
         control_rate_hz=config.control_rate_hz,
+        safety=config.safety,
     )
     commands = [publisher.topic_name for publisher in node.publishers if publisher not in before]
     controller = Controller(

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from rclpy.node import Node
 
+from wm_planner.control.safety import SafetyConfig, SafetyLimits
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock, Kinematics
@@ -30,6 +31,12 @@ class SinkContext:
     latest_joints: Callable[[], JointPositions | None]
     kinematics: Kinematics | None = None
     control_rate_hz: float = 50.0
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+
+    @property
+    def limits(self) -> SafetyLimits:
+        """Return the limits in force: the profile's, scaled by ``safety.limit_scale``."""
+        return SafetyLimits.of(self.profile, self.safety)
 
 
 @dataclass(frozen=True, kw_only=True)
