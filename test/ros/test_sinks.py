@@ -311,8 +311,11 @@ def test_missing_package_is_named_with_the_command_that_installs_it(
     for module in ('moveit_msgs', 'moveit_msgs.srv', 'control_msgs', 'control_msgs.action'):
         monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     monkeypatch.setenv('ROS_DISTRO', 'jazzy')
-    with pytest.raises(MissingPackageError, match='apt install ros-jazzy-moveit-msgs'):
-        driver.make('servo_pose', needs_servo=True)
+    publishers = list(driver.node.publishers)
+    for name in ('servo_pose', 'servo_twist'):
+        with pytest.raises(MissingPackageError, match='apt install ros-jazzy-moveit-msgs'):
+            driver.make(name, needs_servo=True)
+    assert list(driver.node.publishers) == publishers, 'it would count as another sender'
     profile = replace(PROFILE, gripper='franka_gripper')
     with pytest.raises(MissingPackageError, match='apt install ros-jazzy-control-msgs') as caught:
         make_sink('tool_pose', driver.node, profile, RosClock(driver.node), lambda: None)

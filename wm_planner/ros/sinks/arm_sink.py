@@ -74,6 +74,9 @@ class ArmSink:
         """Return what the sink of this profile publishes, subscribes and calls."""
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """Make ready for the first command, or the first after a hold."""
+
     def prepare(self, command: ArmCommand) -> ArmCommand:
         """Return what would really go out. Raises SafetyError where nothing should."""
         return command

@@ -37,6 +37,8 @@ class DriverSink:
 
         Raises SafetyError where the arm cannot go there; then the gripper is told nothing either.
         """
+        if self._last is None:
+            self._arm.begin()
         prepared = self._arm.prepare(command)
         state = self._latest_state() if self._last is None else None
         if state is not None:

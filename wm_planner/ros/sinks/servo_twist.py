@@ -92,6 +92,11 @@ class ServoTwistSink(ArmSink):
         topic = Stream(name=profile.topics.target_pose, type_name='geometry_msgs/msg/TwistStamped')
         return (topic, *ServoLink.streams(profile))
 
+    def begin(self) -> None:
+        """Have Servo switched anew: somebody else may have driven it since."""
+        self._before = None
+        self._link.ask()
+
     def prepare(self, command: ArmCommand) -> ArmCommand:
         """Settle the twist; raises SafetyError when Servo is not ready or halts."""
         self._link.check()
