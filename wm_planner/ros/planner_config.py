@@ -160,6 +160,7 @@ class PlannerParameters:
             'robot': config.robot,
             'device': device_of(config),
             'num_threads': threads_of(config),
+            'calibration': asdict(settings.calibration),
             'values': {f'{p}.{k}': v for p, group in groups.items() for k, v in group.items()},
         }
 
