@@ -347,9 +347,7 @@ def test_twist_is_no_faster_than_the_scaled_limit(driver: Driver) -> None:
     servo = ServoConfig(switch_command_type=False)
     profile = replace(PROFILE, sink='servo_twist', servo=servo, topics=topics)
     twists: list[TwistStamped] = []
-    driver.node.create_subscription(
-        TwistStamped, topics.target_pose, twists.append, qos.STATUS
-    )
+    driver.node.create_subscription(TwistStamped, topics.target_pose, twists.append, qos.STATUS)
     state = driver.seen_at([0.3, 0.0, 0.3])
     sink = make_sink(
         'servo_twist',

@@ -42,9 +42,10 @@ class Outlet:
 
     What is held is the last setpoint, so that stopping is smooth, needs no measurement and keeps
     the grip on an object; so too where the state is not known and nothing can be vetted: a pose of
-    a moment ago would be a motion back. Where there is none yet (motion was just enabled), or somebody moved the
-    arm more than a step away from it, it is the measured pose. The gripper always keeps the last
-    closedness that was commanded: the measured one would hold an object with no force.
+    a moment ago would be a motion back. Where there is none yet (motion was just enabled), or
+    somebody moved the arm more than a step away from it, it is the measured pose. The gripper
+    always keeps the last closedness that was commanded: the measured one would hold an object with
+    no force.
 
     Only once in a row, though: of an arm that leaves what it holds again, the pose is wrong or
     somebody moves it, and to follow would move it further. Then nothing is sent any more.

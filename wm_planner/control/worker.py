@@ -277,8 +277,9 @@ class PlanningWorker:
         unfinished: list[GoalDone] = []
         with self._wake:
             if self._life == life:
-                is_plain = isinstance(error, Exception)
-                self._start_error = error if is_plain else not_loaded_error(error)
+                self._start_error = (
+                    error if isinstance(error, Exception) else not_loaded_error(error)
+                )
                 self._is_open = False
                 unfinished = self._take_goals()
             self._wake.notify_all()

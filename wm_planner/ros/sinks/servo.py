@@ -32,10 +32,10 @@ class ServoLink:
 
     Servo ignores commands of another type than the one it was switched to, so a timer asks for the
     switch until it is confirmed, and again when Servo was gone in between; ``ask`` does once more,
-    because somebody else may have switched it meanwhile, and Servo does not say so. Needs moveit_msgs; with
-    ``servo.switch_command_type: false`` nothing of it is used, and whoever starts Servo has to
-    switch it. ``check`` raises once for each new halt: new goals may then be tried, and Servo
-    itself lets through only motions out of it. Thread: the executor's.
+    because somebody else may have switched it meanwhile, and Servo does not say so. Needs
+    moveit_msgs; with ``servo.switch_command_type: false`` nothing of it is used, and whoever starts
+    Servo has to switch it. ``check`` raises once for each new halt: new goals may then be tried,
+    and Servo itself lets through only motions out of it. Thread: the executor's.
     """
 
     def __init__(self, context: SinkContext, command_type: int) -> None:
