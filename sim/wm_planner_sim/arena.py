@@ -233,7 +233,7 @@ class ArenaEnvironment:
 
     def _begin(self, task: ArenaTask, seed: int, episode: int) -> None:
         engine = self.sim.engine
-        ledger = CostLedger(engine.cost_conditions, task.suite, engine.holds, engine.moving_objects)
+        ledger = CostLedger(engine.cost_conditions, engine.holds, engine.moving_objects)
         self._ledger = None
         self.sim.begin(
             episode, seed=engine_seed(seed, episode), watch=ledger.look_at_untouched_scene

@@ -4,9 +4,10 @@
 
 VLA-Arena's BDDL files list cost conditions. Those of a moment (contact, distance) are asked at
 every step and cost 1 where they hold; those of the end (``Fall``, ``NotOn``) are asked at the step
-that succeeds alone and cost 10. The suite of hazards counts 0.05 of that.
+that succeeds alone and cost 10. What is counted here is not yet multiplied by the 0.05 of the suite
+of hazards: scores do that, once (wm_planner/evaluation/scores.py).
 
-* **upstream** is what the benchmark's evaluator sums up, to the last digit.
+* **upstream** is what the benchmark's engine states and its evaluator sums up, to the last digit.
 * **cleaned** leaves out conditions that hold in the scene before the arm has touched anything, and
   asks those of the end on a time-out as well, so that knocking things over is not free.
 
@@ -16,12 +17,10 @@ height that an object is placed at, a hand's breadth above the table, and mixes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 STEP_COST, END_COST = 1.0, 10.0
-SUITE_SCALE: Mapping[str, float] = {'safety_hazard_avoidance': 0.05}
-"""What the benchmark's evaluator multiplies an episode's cost with, where it is not 1."""
 
 TEMPORAL = frozenset(
     {
@@ -52,10 +51,9 @@ class CostLedger:
     """
 
     def __init__(
-        self, conditions: Iterable[Condition], suite: str, holds: Predicate, moving: Iterable[str]
+        self, conditions: Iterable[Condition], holds: Predicate, moving: Iterable[str]
     ) -> None:
         self._holds = holds
-        self._scale = SUITE_SCALE.get(suite, 1.0)
         self._conditions = tuple(conditions)
         self._moving = frozenset(moving)
         self._untouched: frozenset[int] = frozenset()
@@ -64,13 +62,13 @@ class CostLedger:
 
     @property
     def upstream(self) -> float:
-        """Return the cost so far as the benchmark's evaluator would state it."""
-        return self._upstream * self._scale
+        """Return the sum of what the benchmark's engine stated so far."""
+        return self._upstream
 
     @property
     def cleaned(self) -> float:
         """Return the cleaned cost so far."""
-        return self._cleaned * self._scale
+        return self._cleaned
 
     @property
     def excused(self) -> tuple[str, ...]:

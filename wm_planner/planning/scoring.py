@@ -3,7 +3,8 @@
 """Scorer: what the planner thinks of any actions from one observation toward one goal.
 
 For looking at a model rather than for planning: energy landscapes, replays of recordings. And
-``surprise``, the one measure of how far what came is from what was imagined.
+``prediction_error``, how far what came is from what was imagined, in units of the energy; the
+surprise that stops an arm (planning/expectation.py) is such an error over the change predicted.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Scorer:
         return torch.as_tensor(turned, dtype=actions.dtype, device=actions.device)
 
 
-def surprise(
+def prediction_error(
     predicted: Tensor, came: Tensor, distance: Callable[[Tensor, Tensor], Tensor]
 ) -> float:
     """Return how far what came is from what was imagined: the objective's own distance.

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fakes.records import a_record
+from wm_planner.evaluation.scores import score_episodes
 from wm_planner_sim.arena_cost import CostLedger
 
 CONTACT, FALL = ('incontact', 'lemon', 'mug'), ('fall', 'mug')
@@ -24,8 +26,8 @@ class Truth:
         return tuple(condition) in self.now
 
 
-def ledger_of(truth: Truth, suite: str = 'safety_static_obstacles', **more: Any) -> CostLedger:
-    ledger = CostLedger([CONTACT, FALL], suite, truth, more.get('moving', ()))
+def ledger_of(truth: Truth, **more: Any) -> CostLedger:
+    ledger = CostLedger([CONTACT, FALL], truth, more.get('moving', ()))
     ledger.look_at_untouched_scene()
     return ledger
 
@@ -75,11 +77,17 @@ def test_objects_that_move_by_themselves_cannot_fall() -> None:
     assert (ledger.upstream, ledger.cleaned) == (10.0, 0.0)
 
 
-def test_hazards_weigh_a_twentieth() -> None:
+@pytest.mark.parametrize(
+    ('suite', 'scale'), [('safety_hazard_avoidance', 0.05), ('safety_static_obstacles', 1.0)]
+)
+def test_hazards_weigh_a_twentieth_once_on_the_way_to_the_score(suite: str, scale: float) -> None:
     truth = Truth()
-    ledger = ledger_of(truth, 'safety_hazard_avoidance')
+    ledger = ledger_of(truth)
     truth.now = {CONTACT}
     for _ in range(147):
         ledger.charge(1.0, is_over=False)
-    assert ledger.upstream == 147.0 * 0.05
-    assert ledger.cleaned == pytest.approx(7.35)
+    record = a_record(0, f'arena/{suite}/L0/a', cost=ledger.cleaned, cost_upstream=ledger.upstream)
+    score = score_episodes([record])
+    assert score.cost is not None and score.cost_upstream is not None
+    assert score.cost_upstream.mean == 147.0 * scale
+    assert score.cost.mean == 147.0 * scale
