@@ -29,6 +29,7 @@ from wm_planner.core.errors import (
 from wm_planner.core.types import ArmCommand
 from wm_planner_sim.bridge_types import (
     BridgeConfig,
+    ChargesTheEnd,
     CountsSteps,
     Episode,
     JointState,
@@ -122,6 +123,13 @@ class SimThread:
     def set_paused(self, is_paused: bool) -> Future[int]:
         """Stop or restart simulated time; the result is that time [ns]."""
         return self._submit(lambda: self._pause(is_paused))
+
+    def end_episode(self) -> Future[int]:
+        """End the episode where its environment charges for its end; the result is the time [ns].
+
+        One that is over already stays as it is. Fails with SimulatorError without an episode.
+        """
+        return self._submit(self._end)
 
     def set_counting(self, is_counting: bool) -> None:
         """Say whether control steps from now on count, for environments that count them."""
@@ -342,6 +350,14 @@ class SimThread:
         self._schedule.restart(self._steps)
         self._pacer.restart(sim.time_ns, time.monotonic_ns())
         return ResetResult(episode=self._episode, start=start)
+
+    def _end(self) -> int:
+        if not self._episode.suite:
+            raise SimulatorError('no episode runs; valid: reset_episode before.')
+        if isinstance(self._env, ChargesTheEnd) and not self._env.score().is_over:
+            self._env.give_up()
+            self._publish_status()
+        return self._sim.time_ns
 
     def _end_lost_episode(self) -> None:
         """Have no episode where a reset that failed half-way has ended the one before."""

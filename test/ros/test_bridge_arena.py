@@ -77,6 +77,19 @@ def test_episode_that_cannot_be_started_leaves_the_bridge_alive(client: BridgeCl
     assert client.reset(SUITE, seed=1, episode=0).success
 
 
+def test_episode_that_is_ended_is_over_and_stays_so(client: BridgeClient) -> None:
+    assert client.reset(SUITE, seed=1, episode=0).success
+    for _ in range(2):
+        assert client.end_episode().success
+    client.forget()
+    client.spin_until(lambda: client.newest('status') is not None, 'a status')
+    status = client.newest('status')
+    assert status.is_over and status.failed and not status.success
+    assert client.reset('', seed=1, episode=0).success
+    response = client.end_episode()
+    assert not response.success and 'no episode' in response.message
+
+
 def test_arm_goes_to_a_target_and_time_to_the_clock(client: BridgeClient) -> None:
     client.pause(False)
     assert client.reset(SUITE, seed=1, episode=0).success

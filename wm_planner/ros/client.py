@@ -330,6 +330,10 @@ class PlannerClient:
             goal_step_s=float(answer.goal_step_s),
         )
 
+    def end_episode(self) -> None:
+        """End an episode before its time, where its environment charges for its end."""
+        self._call('bridge', Trigger, 'end_episode', Trigger.Request())
+
     def pause(self, is_paused: bool) -> None:
         """Pause or resume the simulation."""
         self._call('bridge', SetBool, 'pause', SetBool.Request(data=is_paused))
