@@ -299,7 +299,7 @@ def findings_of_moves(harness: PlannerHarness) -> dict[Check, Finding]:
         setup = sampler.sample(0.4)
     commands = replace(setup.commands, senders=())  # the planner node is the harness's own
     findings = [
-        *check_gripper(setup.joints, robot.profile, changes),
+        *check_gripper(setup.gripper, robot.profile, changes),
         *check_driver(commands, moves, is_moving=True),
         *check_orientation(None, None, moves),
     ]
