@@ -73,7 +73,7 @@ class ArenaEnvironment:
         """Whether the last ``reset`` failed after it had begun to move things."""
         self.reset_milliseconds: Mapping[str, float] = {}
         self._is_counting = True
-        self._is_wrist_wanted = True
+        self._shows_wrist = self.config.has_wrist_camera
 
     @property
     def tasks(self) -> dict[str, ArenaTask]:
@@ -199,15 +199,14 @@ class ArenaEnvironment:
         """
         self._is_counting = is_counting
 
-    def set_wrist_wanted(self, is_wanted: bool) -> None:
-        """Take wrist pictures from now on (as ``has_wrist_camera`` allows), or let them be."""
-        self._is_wrist_wanted = is_wanted
+    def offer_wrist_image(self, is_wanted: bool) -> None:
+        """Render the wrist camera with each observation where there is one, or leave it out."""
+        self._shows_wrist = self.config.has_wrist_camera and is_wanted
 
     def observe(self) -> Observation:
         """Return the planner's camera, the wrist camera if wanted, and the robot state now."""
         image, state = self.sim.render(self.config.camera), self.sim.robot_state()
-        has_wrist = self.config.has_wrist_camera and self._is_wrist_wanted
-        wrist = self.sim.render(WRIST_CAMERA) if has_wrist else None
+        wrist = self.sim.render(WRIST_CAMERA) if self._shows_wrist else None
         return Observation(
             images=image[None],
             image_stamps_ns=(state.stamp_ns,),

@@ -29,7 +29,7 @@ class ArenaConfig:
     asset_root: str = parameter('', 'folder with bddl_files, init_files and assets of VLA-Arena')
     has_libero: bool = parameter(False, 'also offer the suites of LIBERO, where it is installed')
     camera: str = parameter('agentview', "the planner's camera: exterior, or one of the scene's")
-    has_wrist_camera: bool = parameter(True, 'also take a wrist picture with each observation that someone looks at')
+    has_wrist_camera: bool = parameter(True, 'also take a wrist picture with each observation')
     image_width: int = parameter(256, 'camera image width [px]', low=16, high=1920)
     image_height: int = parameter(256, 'camera image height [px]', low=16, high=1920)
     goals: str = parameter(

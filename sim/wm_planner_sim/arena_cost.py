@@ -4,10 +4,10 @@
 
 VLA-Arena's BDDL files list cost conditions. Those of a moment (contact, distance) are asked at
 every step and cost 1 where they hold; those of the end (``Fall``, ``NotOn``) are asked at the step
-that succeeds alone and cost 10. These sums are raw, in all records and messages: what the benchmark scales
-hazards by is applied where episodes are scored (``wm_planner.evaluation.scores``), and only there.
+that succeeds alone and cost 10. What is counted here is not yet multiplied by the 0.05 of the suite
+of hazards: scores do that, once (wm_planner/evaluation/scores.py).
 
-* **upstream** is what the benchmark's evaluator sums up before it scales, to the last digit.
+* **upstream** is what the benchmark's engine states and its evaluator sums up, to the last digit.
 * **cleaned** leaves out conditions that hold in the scene before the arm has touched anything, and
   asks those of the end on a time-out as well, so that knocking things over is not free.
 
@@ -62,12 +62,12 @@ class CostLedger:
 
     @property
     def upstream(self) -> float:
-        """Return the cost so far as the benchmark's evaluator sums it up, unscaled."""
+        """Return the sum of what the benchmark's engine stated so far."""
         return self._upstream
 
     @property
     def cleaned(self) -> float:
-        """Return the cleaned cost so far, unscaled."""
+        """Return the cleaned cost so far."""
         return self._cleaned
 
     @property

@@ -34,7 +34,6 @@ from wm_planner_sim.oracle import (
 _LOG = logging.getLogger(__name__)
 BY_ORACLE, BY_STATE_EDIT = 'oracle', 'state_edit'
 _FORMAT = 1
-_SERVO = ('servo_gain', 'servo_tolerance_m', 'servo_tolerance_rad', 'gripper_deadband')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,13 @@ class GoalBook:
             'camera': config.camera,
             'width': config.image_width,
             'height': config.image_height,
-            'servo': {name: getattr(config, name) for name in _SERVO},  # what the oracle moves with
+            # The oracle's attempt that is kept with the goals succeeds with this servo.
+            'servo': [
+                config.servo_gain,
+                config.servo_tolerance_m,
+                config.servo_tolerance_rad,
+                config.gripper_deadband,
+            ],
             'versions': dict(engine_versions()),
         }
 

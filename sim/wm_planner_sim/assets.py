@@ -125,33 +125,30 @@ def prepare_assets(root: Path | None, task: ArenaTask) -> None:
 def link_engine(assets: Path, engine_assets: Path) -> None:
     """Make the engine's asset folder a link to ``assets``; what it held is kept beside it.
 
-    Several processes may do it at once: a lock beside the folder lets one at a time.
+    Safe when several processes do it at once.
     """
     if _leads_to(engine_assets, assets):
         return
-    with engine_assets.with_name('assets.lock').open('a') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the file, whatever happens
-        if not _leads_to(engine_assets, assets):
-            _make_link(assets, engine_assets)
+    with engine_assets.with_name('assets.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _leads_to(engine_assets, assets):  # another process was first
+            return
+        if not engine_assets.is_symlink() and engine_assets.is_dir():
+            held = [p for p in engine_assets.iterdir() if p.name != '.gitkeep']
+            if held:
+                engine_assets.rename(engine_assets.with_name('assets_of_the_package'))
+            else:
+                shutil.rmtree(engine_assets, ignore_errors=True)
+        fresh = engine_assets.with_name(f'assets.{os.getpid()}')
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(assets)
+        os.replace(fresh, engine_assets)
 
 
-def _leads_to(link: Path, folder: Path) -> bool:
-    if link.is_symlink() and os.readlink(link) == str(folder):
+def _leads_to(engine_assets: Path, assets: Path) -> bool:
+    if engine_assets.is_symlink() and os.readlink(engine_assets) == str(assets):
         return True
-    return link.exists() and link.resolve() == folder.resolve()
-
-
-def _make_link(assets: Path, engine_assets: Path) -> None:
-    if not engine_assets.is_symlink() and engine_assets.is_dir():
-        held = [p for p in engine_assets.iterdir() if p.name != '.gitkeep']
-        if held:
-            engine_assets.rename(engine_assets.with_name('assets_of_the_package'))
-        else:
-            shutil.rmtree(engine_assets, ignore_errors=True)
-    fresh = engine_assets.with_name(f'assets.{os.getpid()}')
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(assets)
-    os.replace(fresh, engine_assets)
+    return engine_assets.exists() and engine_assets.resolve() == assets.resolve()
 
 
 def missing_files(assets: Path, bddl_file: Path) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image as ImageMessage
 from sensor_msgs.msg import JointState as JointStateMessage
 from std_msgs.msg import Float64MultiArray
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from wm_planner.core.errors import WmPlannerError
 from wm_planner.core.profile import Topics
@@ -208,6 +208,14 @@ class BridgeNode(Node):
         fill_reset_response(response, result)
         return response
 
+    async def _on_end_episode(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        time_ns = await self._result_of(self._sim.end_episode())
+        response.success = True
+        response.message = f'ended at {time_ns / 1e9:.3f} s'
+        return response
+
     async def _on_pause(
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
@@ -306,6 +314,7 @@ class BridgeNode(Node):
             )
         services: tuple[tuple[Any, str, Any], ...] = (
             (ResetEpisode, '~/reset_episode', self._on_reset_episode),
+            (Trigger, '~/end_episode', self._on_end_episode),
             (SetBool, '~/pause', self._on_pause),
             (StepSimulation, '~/step', self._on_step),
         )

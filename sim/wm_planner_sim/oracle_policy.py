@@ -122,11 +122,11 @@ class OraclePolicy:
         return np.concatenate([osc[:3] * OSC_SCALE_M, euler, [move.closedness]])
 
     def _script(self) -> tuple[Oracle, ArenaConfig]:
-        """Return the script and the settings of the servo that its goals were made with."""
+        """Return the script of the episode, and how the arm is driven to what it says."""
         environment = self._environment
         if environment is None:
             raise PlannerFailedError(
-                'the oracle has no environment; valid: wm_planner evaluate --runner direct.'
+                'the oracle has no environment; valid: wm_planner evaluate --through direct.'
             )
         if self._oracle is None:
             if not pick_and_place_goals(environment.sim):

@@ -28,6 +28,7 @@ from wm_planner.core.errors import (
 from wm_planner.core.types import ArmCommand, EpisodeStart
 from wm_planner_sim.bridge_types import (
     BridgeConfig,
+    ChargesTheEnd,
     CountsSteps,
     Episode,
     JointState,
@@ -114,14 +115,21 @@ class SimThread:
     def reset_episode(self, suite: str, seed: int, number: int) -> Future[ResetResult]:
         """Start an episode; an empty suite is the home state.
 
-        Fails with UnknownNameError for a suite that does not exist, and nothing has changed then. Any
-        other failure leaves things as they were, too, or in the home state.
+        Fails with UnknownNameError for a suite that does not exist, and nothing has changed then.
+        Any other failure leaves things as they were, too, or in the home state.
         """
         return self._submit(lambda: self._reset(suite, seed, number))
 
     def set_paused(self, is_paused: bool) -> Future[int]:
         """Stop or restart simulated time; the result is that time [ns]."""
         return self._submit(lambda: self._pause(is_paused))
+
+    def end_episode(self) -> Future[int]:
+        """End the episode where its environment charges for its end; the result is the time [ns].
+
+        One that is over already stays as it is. Fails with SimulatorError without an episode.
+        """
+        return self._submit(self._end)
 
     def set_counting(self, is_counting: bool) -> None:
         """Say whether control steps from now on count, for environments that count them."""
@@ -357,6 +365,14 @@ class SimThread:
         self._schedule.restart(self._steps)
         self._pacer.restart(sim.time_ns, time.monotonic_ns())
         return ResetResult(episode=self._episode, start=start)
+
+    def _end(self) -> int:
+        if not self._episode.suite:
+            raise SimulatorError('no episode runs; valid: reset_episode before.')
+        if isinstance(self._env, ChargesTheEnd) and not self._env.score().is_over:
+            self._env.give_up()
+            self._publish_status()
+        return self._sim.time_ns
 
     def _pause(self, is_paused: bool) -> int:
         if self._is_paused and not is_paused:

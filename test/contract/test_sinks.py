@@ -86,6 +86,15 @@ def test_hold_never_raises(sink: CommandSink) -> None:
     sink.hold()
 
 
+def test_stay_and_forget_never_raise(sink: CommandSink) -> None:
+    sink.stay()
+    sink.send(home())
+    sink.stay()
+    sink.forget()
+    sink.stay()
+    sink.hold()
+
+
 def test_close_may_be_called_twice_and_hold_after_it(sink: CommandSink) -> None:
     sink.send(home())
     sink.close()

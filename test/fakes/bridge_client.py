@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Float64MultiArray
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from fakes.waiting import wait_for
 from wm_planner_msgs.msg import EpisodeStatus
@@ -59,6 +59,7 @@ class BridgeClient:
         self.gripper = self.node.create_publisher(Float64MultiArray, '/gripper_target', 1)
         self.services = {
             'reset': self.node.create_client(ResetEpisode, '/sim_bridge/reset_episode'),
+            'end': self.node.create_client(Trigger, '/sim_bridge/end_episode'),
             'pause': self.node.create_client(SetBool, '/sim_bridge/pause'),
             'step': self.node.create_client(StepSimulation, '/sim_bridge/step'),
         }
@@ -91,6 +92,9 @@ class BridgeClient:
         future = self.services[name].call_async(request)
         self.spin_until(future.done, f'the answer of {name}')
         return future.result()
+
+    def end_episode(self) -> Any:
+        return self.call('end', Trigger.Request())
 
     def pause(self, is_paused: bool) -> None:
         assert self.call('pause', SetBool.Request(data=is_paused)).success

@@ -37,6 +37,12 @@ class _Wire:
         self._recorder.hold()
         self._robot.hold()
 
+    def stay(self) -> None:
+        self._recorder.stay()
+
+    def forget(self) -> None:
+        self._recorder.forget()
+
     def close(self) -> None:
         self._recorder.close()
 

@@ -94,6 +94,12 @@ class LoopbackEnv:
     def hold(self) -> None:
         self._target = ArmCommand.hold_at(self._state)
 
+    def stay(self) -> None:
+        pass  # the target is the last one
+
+    def forget(self) -> None:
+        pass
+
     def close(self) -> None:
         self.hold()
 

@@ -8,7 +8,7 @@ from wm_planner.core.types import ArmCommand
 
 
 class RecordingSink:
-    """Records ``calls`` ('send', 'hold', 'close') in order and the commands in ``sent``."""
+    """Records ``calls`` (send, hold, stay, forget, close) in order and the commands in ``sent``."""
 
     def __init__(self, raises: Exception | None = None) -> None:
         self.calls: list[str] = []
@@ -25,6 +25,12 @@ class RecordingSink:
 
     def hold(self) -> None:
         self.calls.append('hold')
+
+    def stay(self) -> None:
+        self.calls.append('stay')
+
+    def forget(self) -> None:
+        self.calls.append('forget')
 
     def close(self) -> None:
         if not self._is_closed:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 import enum
 import math
@@ -329,6 +330,18 @@ def _replayed(graph: FaultGraph) -> None:
     graph.injector.change['pose'] = replay
 
 
+def _replayed_joints(graph: FaultGraph) -> None:
+    """Send joints of another posture with old stamps among the new, as a bag that is played."""
+
+    def replay(message: Any) -> Iterable[Any]:
+        old = deepcopy(message)
+        old.header.stamp = stamp_from_ns(stamp_to_ns(message.header.stamp) - 400_000_000)
+        old.position = [p + 0.3 * (i < 7) for i, p in enumerate(message.position)]
+        return [message, old]
+
+    graph.injector.change['joints'] = replay
+
+
 def _from_the_future(message: Any) -> Any:
     message.header.stamp = stamp_from_ns(stamp_to_ns(message.header.stamp) + 5_000_000_000)
     return message
@@ -376,6 +389,8 @@ FAULTS = (
     _fault('pose in another frame', 'frame_id world', change('pose', _other_frame), H, 105, 202,
            within_s=STALE_STATE_S),
     _fault('replayed poses', 'old poses among the new', _replayed, G, within_s=1.5),
+    _fault('old joints among the new', 'another posture, stamped 0.4 s before', _replayed_joints, G,
+           within_s=1.5),
     _fault('runaway arm', 'the tool is seen to go at 2 m/s', _runaway, L, 414,
            undo=_pose_is_believed_again),
     # time

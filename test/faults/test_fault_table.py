@@ -36,11 +36,15 @@ from faults.graph import (  # noqa: E402
     FaultGraph,
     moved_m,
 )
+from faults.injector import Command  # noqa: E402
 from faults.table import FAULTS, KILLS, SHIFTS_NS, STATES, STILL, STILL_FOR_NOW, Fault, Outcome  # noqa: E402
 from wm_planner.ros import qos  # noqa: E402
 from wm_planner.ros.stamps import stamp_to_ns  # noqa: E402
 
 HOLD_S = 0.1
+TICK_S = 0.02
+JUMP_TOLERANCE_M = 0.001
+HELD_AS_MEASURED = {406, 410, 411, 412, 413}  # at once, where the arm lags behind its target
 JSON_VARIABLE = 'WM_PLANNER_FAULTS_JSON'
 _HELD_STATUSES = 15  # 0.3 s in which no target may move
 
@@ -114,6 +118,8 @@ def _stops(
     if wanted is not None:
         assert injector.statuses[-1].state == wanted, 'it latches'
     after = injector.commands[max(first_command - 1, 0) :]
+    if status.error_code not in HELD_AS_MEASURED and fault.name not in SHIFTS_NS:
+        _never_jumps(graph, after)
     moves = [
         later.stamp_ns
         for before, later in zip(after, after[1:], strict=False)
@@ -141,6 +147,14 @@ def _stops(
         'held_s': round(held_s, 3),
         'still_s': round(still_s, 3),
     }
+
+
+def _never_jumps(graph: FaultGraph, commands: list[Command]) -> None:
+    """Require that no target is further from the one before than the speed limit allows."""
+    for before, later in zip(commands, commands[1:], strict=False):
+        seconds = max((later.stamp_ns - before.stamp_ns) * 1e-9, TICK_S)
+        reach_m = graph.robot.max_speed_m_s * seconds + JUMP_TOLERANCE_M
+        assert moved_m(before, later) <= reach_m, 'a target jumped'
 
 
 def _goes_on(graph: FaultGraph, fault: Fault, first_status: int, begin_ns: int) -> None:

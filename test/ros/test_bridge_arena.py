@@ -22,6 +22,7 @@ from fakes.node_process import NodeProcess  # noqa: E402
 
 MODULE = 'wm_planner_sim.bridge_node'
 SUITE = 'safety_static_obstacles/L1/pick_the_lemon_and_place_it_on_the_bowl_1'
+OTHER = 'safety_static_obstacles/L0/pick_the_lemon_and_place_it_on_the_bowl_0'
 SIZE_PX = 64
 
 
@@ -60,6 +61,38 @@ def test_episode_comes_with_goals_instruction_and_costs(client: BridgeClient) ->
     status = client.newest('status')
     assert (status.suite, status.goal_count, status.success) == (SUITE, 3, False)
     assert (status.cost, status.cost_upstream) == (0.0, 0.0)
+
+
+def test_episode_that_cannot_be_started_leaves_the_one_before(client: BridgeClient) -> None:
+    """The file of initial states is gone: that is noticed when the scene of it is there already."""
+    assert client.reset(SUITE, seed=1, episode=0).success
+    suite, level, task = OTHER.split('/')
+    file = arena_root() / 'init_files' / suite / f'level_{level[1:]}' / f'{task}.pruned_init'
+    kept = file.rename(file.with_suffix('.kept'))
+    try:
+        response = client.reset(OTHER, seed=1, episode=0)
+    finally:
+        kept.rename(file)
+    assert not response.success and 'is missing' in response.message
+    client.forget()
+    client.spin_until(lambda: client.newest('status') is not None, 'a status')
+    status = client.newest('status')
+    assert (status.suite, status.goal_count) == (SUITE, 3)
+    assert client.reset(OTHER, seed=1, episode=0).success
+    assert client.reset(SUITE, seed=1, episode=0).success
+
+
+def test_episode_that_is_ended_is_over_and_stays_so(client: BridgeClient) -> None:
+    assert client.reset(SUITE, seed=1, episode=0).success
+    for _ in range(2):
+        assert client.end_episode().success
+    client.forget()
+    client.spin_until(lambda: client.newest('status') is not None, 'a status')
+    status = client.newest('status')
+    assert status.is_over and status.failed and not status.success
+    assert client.reset('', seed=1, episode=0).success
+    response = client.end_episode()
+    assert not response.success and 'no episode' in response.message
 
 
 def test_arm_goes_to_a_target_and_time_to_the_clock(client: BridgeClient) -> None:
@@ -112,7 +145,7 @@ def test_reset_that_fails_goes_home_and_the_next_one_works(
     client: BridgeClient, goal_folder: Path
 ) -> None:
     assert client.reset(SUITE, seed=1, episode=0).success
-    (file,) = goal_folder.rglob('000-*.npz')
+    (file,) = (goal_folder / SUITE).glob('000-*.npz')
     file.write_bytes(b'cut off')
     response = client.reset(SUITE, seed=1, episode=0)
     assert not response.success and 'holds no goals' in response.message

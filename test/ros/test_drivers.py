@@ -158,6 +158,25 @@ def test_nothing_is_sent_to_a_servo_that_has_not_taken_the_command_type(rig: Dri
     sink.close()
 
 
+@on('servo_pose', 'servo_twist')
+def test_servo_that_somebody_else_has_switched_meanwhile_is_switched_back(rig: DriverRig) -> None:
+    """Teleoperation in twists while motion is disabled: pose targets were ignored ever after."""
+    servo = rig.driver.servo  # type: ignore[attr-defined]
+    rig.set_off()
+    rig.tick(20)
+    rig.controller.enable(False)
+    rig.settle(20)
+    servo.command_type = 7 - servo.wanted_type
+    rig.controller.enable(True)
+    rig.tick()
+    rig.wait(lambda: servo.command_type == servo.wanted_type, 'the command type')
+    refused = len(rig.driver.rejected)
+    place = rig.driver.arm.position_m
+    rig.tick(60)
+    assert len(rig.driver.rejected) == refused
+    assert np.linalg.norm(rig.driver.arm.position_m - place) > 0.01, 'it goes on with its goals'
+
+
 @on('joint_trajectory')
 def test_old_joints_stop_the_commands(rig: DriverRig) -> None:
     rig.set_off()

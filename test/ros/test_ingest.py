@@ -22,11 +22,13 @@ from fakes.kinematic_arm import HOME_RAD, panda_kinematics, panda_profile  # noq
 from fakes.values import a_state  # noqa: E402
 from wm_planner.control.frame_buffer import FrameBuffer, FrameBufferConfig  # noqa: E402
 from wm_planner.core.errors import (  # noqa: E402
+    ClockJumpError,
     FrameMismatchError,
     InvalidStateError,
     MissingPackageError,
     NoDataError,
     StaleDataError,
+    StateJumpError,
 )
 from wm_planner.core.profile import RobotProfile  # noqa: E402
 from wm_planner.core.robot_parts import GripperConfig  # noqa: E402
@@ -121,7 +123,17 @@ def test_two_broadcasters_on_one_topic() -> None:
     state = feed.buffer.latest_state()
     assert state is not None and state.gripper_closedness == pytest.approx(0.5)
     with pytest.raises(InvalidStateError, match='lacks the joints panda_joint1'):
+        feed.ingest.on_joint_states(feed.joints(ARM[1:], HOME_RAD[1:]))
+
+
+def test_joints_of_another_part_of_the_robot_are_passed_over() -> None:
+    """Once the arm has been heard; before, they are told apart from nothing."""
+    feed = Feed(state_source='joints')
+    with pytest.raises(InvalidStateError, match='lacks the joints'):
         feed.ingest.on_joint_states(feed.joints(('wheel',), [0.0]))
+    feed.ingest.on_joint_states(feed.joints(ARM + FINGERS, [*HOME_RAD, *HALF_OPEN]))
+    feed.ingest.on_joint_states(feed.joints(('wheel',), [900.0]))
+    assert feed.buffer.latest_state() is not None
 
 
 def test_pose_topic_is_read_where_the_profile_says_so() -> None:
@@ -183,3 +195,39 @@ def test_knuckle_that_turns_to_close(angle_rad: float, closedness: float) -> Non
     message = joints_to_message((*ARM, 'knuckle'), [*HOME_RAD, 45.0], stamp_ns=1)
     with pytest.raises(InvalidStateError, match='joint_range'):  # degrees
         closedness_from_joints(message, robotiq)
+
+
+def test_joints_that_are_older_than_those_that_came_are_not_where_the_arm_is() -> None:
+    """Those of a bag that is played among the live ones became the arm's, and its gripper's."""
+    feed = Feed()
+    names = (*ARM, *FINGERS)
+    feed.ingest.on_joint_states(feed.joints(names, [*HOME_RAD, *HALF_OPEN]))
+    bag = [*(HOME_RAD + 0.4), 0.0, 0.0]
+    feed.ingest.on_joint_states(feed.joints(names, bag, age_s=0.15))
+    newest = feed.ingest.latest_joints()
+    assert newest is not None and newest.stamp_ns == NOW_NS
+    assert np.array_equal(newest.positions_rad, HOME_RAD)
+    feed.ingest.on_tool_pose(state_to_message(a_state(stamp_ns=NOW_NS), 'panda_link0'))
+    state = feed.buffer.latest_state()
+    assert state is not None and state.gripper_closedness == pytest.approx(0.5)
+
+
+def test_late_joints_that_the_arm_cannot_have_had_are_a_jump() -> None:
+    feed = Feed()
+    feed.ingest.on_joint_states(feed.joints((*ARM, *FINGERS), [*HOME_RAD, *HALF_OPEN]))
+    with pytest.raises(StateJumpError, match='rad/s'):
+        feed.ingest.on_joint_states(
+            feed.joints((*ARM, *FINGERS), [*(HOME_RAD + 1.0), *HALF_OPEN], age_s=0.01)
+        )
+
+
+def test_joints_are_taken_again_after_the_clock_went_back() -> None:
+    feed = Feed()
+    names = (*ARM, *FINGERS)
+    feed.ingest.on_joint_states(feed.joints(names, [*HOME_RAD, *HALF_OPEN]))
+    feed.clock.jump(-5.0)
+    with pytest.raises(ClockJumpError):
+        feed.ingest.on_joint_states(feed.joints(names, [*HOME_RAD, *HALF_OPEN]))
+    feed.ingest.on_joint_states(feed.joints(names, [*(HOME_RAD + 0.5), 0.0, 0.0]))
+    newest = feed.ingest.latest_joints()
+    assert newest is not None and newest.stamp_ns == NOW_NS - 5_000_000_000

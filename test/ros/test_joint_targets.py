@@ -133,3 +133,18 @@ def test_ten_thousand_random_commands_never_break_a_joint_limit() -> None:
         share = generator.uniform(0.3, 1.0)
         joints.measured = joints.measured + share * (found - joints.measured)
     assert sent > COMMANDS / 2 and refused > 100
+
+
+def test_hold_is_not_where_old_or_far_joints_say_that_the_arm_is() -> None:
+    """A bag's posture, or that of before the joint states stopped, went out as a target."""
+    joints = Joints()
+    last = HOME_RAD.copy()
+    joints.stamp_ns = joints.clock.now_ns()
+    joints.clock.advance(0.09)
+    assert joints.targets.here(last) is not None
+    joints.clock.advance(0.02)
+    assert joints.targets.here(last) is None, 'too old'
+    joints.stamp_ns = None
+    joints.measured[1] += joints.profile.joint_limits.max_lead_rad + 0.01
+    assert joints.targets.here(last) is None, 'further than the arm lags'
+    assert joints.targets.here(None) is not None, 'nothing to compare with'

@@ -345,6 +345,27 @@ def test_wrong_name_can_be_put_right_without_a_restart() -> None:
         assert harness.client.reach_goal([goal], timeout_s=30.0).is_reached
 
 
+def test_stack_that_cannot_be_built_leaves_nothing_in_the_graph(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was left counted as a second publisher of commands until the process ended."""
+    with PlannerHarness({**QUICK, 'autostart': False}, is_active=False) as harness:
+        node = harness.planner
+        before = len(list(node.publishers)), len(list(node.subscriptions))
+
+        def broken(*arguments: Any, **named: Any) -> Any:
+            raise RuntimeError('no controller')
+
+        with monkeypatch.context() as patch:
+            patch.setattr('wm_planner.ros.planner_stack.Controller', broken)
+            assert not change_state(harness, Transition.TRANSITION_CONFIGURE)
+        assert (len(list(node.publishers)), len(list(node.subscriptions))) == before
+        assert change_state(harness, Transition.TRANSITION_CONFIGURE)
+        assert change_state(harness, Transition.TRANSITION_ACTIVATE)
+        harness.client.wait_for_data()
+        harness.client.enable()
+
+
 def test_preset_and_planner_shape_the_parameters_that_are_declared() -> None:
     parameters = {**QUICK, 'preset': 'realtim', 'icem.num_iterations': 3, 'planner': 'icem'}
     with PlannerHarness(parameters, is_active=False) as harness:

@@ -16,6 +16,7 @@ pytest.importorskip('rclpy', reason='rclpy is not installed')
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import PointField
 from std_msgs.msg import String
+import yaml
 
 from fakes.values import a_goal, a_plan, a_state
 from wm_planner.core.errors import InvalidImageError, InvalidParameterError, RecordingError
@@ -121,6 +122,28 @@ def test_bag_of_sqlite_is_read_alike(tmp_path: Path) -> None:
     assert len(one.frames) == len(other.frames) == 8
     for a, b in zip(one.frames, other.frames, strict=True):
         assert np.array_equal(a.image, b.image) and a.stamp_ns == b.stamp_ns
+
+
+@pytest.mark.parametrize('has_metadata', [True, False])
+def test_files_of_a_split_bag_are_read_as_they_were_written(
+    tmp_path: Path, has_metadata: bool
+) -> None:
+    """rosbag2 writes x_0, x_1, ... x_10: as text x_10 comes before x_2."""
+    folder = tmp_path / 'split'
+    folder.mkdir()
+    names = [f'split_{number}.mcap' for number in range(12)]
+    for number, name in enumerate(names):
+        writer = BagWriter(tmp_path / f'one{number}')
+        writer.add_topic('/word', 'std_msgs/msg/String', [offered_qos(qos.STATUS)])
+        data = serialize_message(String(data=str(number)))
+        writer.write('/word', data, log_time_ns=number, publish_time_ns=number)
+        writer.close()
+        writer.path.rename(folder / name)
+    if has_metadata:
+        content = {'rosbag2_bagfile_information': {'relative_file_paths': names}}
+        (folder / 'metadata.yaml').write_text(yaml.safe_dump(content))
+    words = [message.data for _, _, message in BagReader(folder).messages(['/word'])]
+    assert words == [str(number) for number in range(12)]
 
 
 def test_bag_without_the_camera_names_the_cameras_it_has(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
-from geometry_msgs.msg import PoseStamped  # noqa: E402
+from geometry_msgs.msg import PoseStamped, TwistStamped  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_msgs.msg import Float64MultiArray  # noqa: E402
@@ -22,6 +22,7 @@ from std_msgs.msg import Float64MultiArray  # noqa: E402
 from fakes.driver_msgs import use_driver_msgs  # noqa: E402
 from fakes.kinematic_arm import HOME_RAD, panda_kinematics  # noqa: E402
 from fakes.waiting import wait_for  # noqa: E402
+from wm_planner.control.safety import SafetyConfig  # noqa: E402
 from wm_planner.core.errors import (  # noqa: E402
     InvalidParameterError,
     MissingPackageError,
@@ -83,6 +84,15 @@ class Driver:
                 poll=self.spin,
             )
         return sink
+
+    def seen_at(self, position_m: Any, age_s: float = 0.0) -> RobotState:
+        """Return a half open tool of some seconds ago."""
+        return RobotState(
+            stamp_ns=RosClock(self.node).now_ns() - round(age_s * 1e9),
+            position_m=position_m,
+            quaternion_xyzw=[1, 0, 0, 0],
+            gripper_closedness=0.5,
+        )
 
     def spin(self) -> None:
         self.executor.spin_once(timeout_sec=0.02)
@@ -159,9 +169,7 @@ def test_hold_is_where_the_tool_is_with_the_grip_last_commanded(driver: Driver) 
     sink = driver.make('tool_pose')
     sink.send(command(0.4, closedness=1.0))
     driver.wait_for_poses(1)
-    driver.state = RobotState(
-        stamp_ns=5, position_m=[0.37, 0, 0.3], quaternion_xyzw=[1, 0, 0, 0], gripper_closedness=0.5
-    )
+    driver.state = driver.seen_at([0.37, 0, 0.3])
     sink.hold()
     driver.wait_for_poses(2)
     assert driver.xyz(1) == [0.37, 0.0, 0.3]
@@ -177,6 +185,33 @@ def test_hold_repeats_the_last_target_when_the_tool_was_never_seen(driver: Drive
     sink.hold()
     driver.wait_for_poses(2)
     assert driver.xyz(1) == [0.4, 0.1, 0.2]
+
+
+def test_hold_is_not_where_the_tool_was_a_moment_ago(driver: Driver) -> None:
+    sink = driver.make('tool_pose')
+    for number, stop in ((1, sink.hold), (3, sink.stay)):
+        sink.send(command(0.4))
+        driver.wait_for_poses(number)
+        driver.state = driver.seen_at([0.37, 0, 0.3], age_s=0.15 if number == 1 else 0.0)
+        stop()
+        driver.wait_for_poses(number + 1)
+        assert driver.xyz(number) == [0.4, 0.1, 0.2]
+
+
+def test_nothing_goes_out_once_told_to_forget(driver: Driver) -> None:
+    """The pose is in doubt: a hold there would be a motion, also at the end."""
+    sink = driver.make('tool_pose')
+    sink.send(command(0.4))
+    sink.forget()
+    driver.state = driver.seen_at([0.37, 0, 0.3])
+    sink.hold()
+    sink.stay()
+    sink.send(command(0.6))  # the sentinel
+    wait_for(
+        lambda: driver.poses and driver.xyz(-1) == [0.6, 0.1, 0.2], what='it', poll=driver.spin
+    )
+    assert [driver.xyz(i)[0] for i in range(len(driver.poses))] == [0.4, 0.6]
+    sink.close()
 
 
 def test_nothing_goes_out_at_a_hold_when_nothing_was_sent_since_the_last(driver: Driver) -> None:
@@ -200,9 +235,7 @@ def test_close_holds_last_and_hold_never_raises(driver: Driver) -> None:
     sink = driver.make('tool_pose')
     sink.send(command(0.4))
     driver.wait_for_poses(1)
-    driver.state = RobotState(
-        stamp_ns=5, position_m=[0.39, 0, 0.3], quaternion_xyzw=[1, 0, 0, 0], gripper_closedness=0.5
-    )
+    driver.state = driver.seen_at([0.39, 0, 0.3])
     sink.close()
     driver.wait_for_poses(2)
     assert driver.xyz(-1) == [0.39, 0.0, 0.3]
@@ -278,8 +311,11 @@ def test_missing_package_is_named_with_the_command_that_installs_it(
     for module in ('moveit_msgs', 'moveit_msgs.srv', 'control_msgs', 'control_msgs.action'):
         monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     monkeypatch.setenv('ROS_DISTRO', 'jazzy')
-    with pytest.raises(MissingPackageError, match='apt install ros-jazzy-moveit-msgs'):
-        driver.make('servo_pose', needs_servo=True)
+    publishers = list(driver.node.publishers)
+    for name in ('servo_pose', 'servo_twist'):
+        with pytest.raises(MissingPackageError, match='apt install ros-jazzy-moveit-msgs'):
+            driver.make(name, needs_servo=True)
+    assert list(driver.node.publishers) == publishers, 'it would count as another sender'
     profile = replace(PROFILE, gripper='franka_gripper')
     with pytest.raises(MissingPackageError, match='apt install ros-jazzy-control-msgs') as caught:
         make_sink('tool_pose', driver.node, profile, RosClock(driver.node), lambda: None)
@@ -303,6 +339,35 @@ def test_control_rate_below_what_servo_takes_is_refused(driver: Driver) -> None:
     clock = RosClock(driver.node)
     with pytest.raises(InvalidParameterError, match='at least 20'):
         make_sink('servo_pose', driver.node, PROFILE, clock, lambda: None, control_rate_hz=10.0)
+
+
+def test_twist_is_no_faster_than_the_scaled_limit(driver: Driver) -> None:
+    """What the target allows is scaled, and lag times gain went out at the whole speed."""
+    topics = replace(PROFILE.topics, target_pose='/scaled_twists')
+    servo = ServoConfig(switch_command_type=False)
+    profile = replace(PROFILE, sink='servo_twist', servo=servo, topics=topics)
+    twists: list[TwistStamped] = []
+    driver.node.create_subscription(TwistStamped, topics.target_pose, twists.append, qos.STATUS)
+    state = driver.seen_at([0.3, 0.0, 0.3])
+    sink = make_sink(
+        'servo_twist',
+        driver.node,
+        profile,
+        RosClock(driver.node),
+        lambda: state,
+        safety=SafetyConfig(limit_scale=0.2),
+    )
+    wait_for(
+        lambda: driver.node.count_publishers(topics.target_pose),
+        what='discovery',
+        poll=driver.spin,
+    )
+    sink.send(command(0.6))
+    wait_for(lambda: twists, what='the twist', poll=driver.spin)
+    linear = twists[0].twist.linear
+    speed = np.linalg.norm([linear.x, linear.y, linear.z])
+    assert speed == pytest.approx(0.2 * profile.max_speed_m_s)
+    sink.close()
 
 
 def test_sink_of_joints_needs_a_description(driver: Driver) -> None:

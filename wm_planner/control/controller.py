@@ -14,7 +14,7 @@ from wm_planner.control.chain import ChainKind
 from wm_planner.control.executor import PlanExecutor
 from wm_planner.control.frame_buffer import FrameBuffer
 from wm_planner.control.goal_loop import Ended, GoalLoop, GoalLoopConfig
-from wm_planner.control.guards import Guard, first_trouble
+from wm_planner.control.guards import Guard, all_troubles, first_trouble, forget_troubles
 from wm_planner.control.outlet import Outlet
 from wm_planner.control.pursuit import Pursuit
 from wm_planner.control.safety import SafetyFilter
@@ -37,7 +37,7 @@ from wm_planner.core.errors import (
     WmPlannerError,
 )
 from wm_planner.core.protocols import CommandSink
-from wm_planner.core.types import ArmCommand, Goal, NotReady, Plan
+from wm_planner.core.types import ArmCommand, Goal, NotReady, Plan, RobotState
 
 __all__ = [
     'Controller',
@@ -65,7 +65,7 @@ class Controller:
 
     Every tick sends one absolute setpoint through the safety filter (see Outlet): that of the step
     under way, or the one it holds. It sends nothing while motion is not enabled, and nothing while
-    the robot state is unknown, for then nothing can be vetted; the sink is told to hold instead.
+    the robot state is unknown, for then nothing can be vetted; the sink is told to stay instead.
 
     What stops the arm, and how it goes on:
 
@@ -104,6 +104,7 @@ class Controller:
         self._config = config
         self._guards = tuple(guards)
         self._monotonic_ns = 0  # of the last tick
+        self._is_state_known = False  # at the last tick
         self._buffer = buffer
         self._worker = worker
         self._safety = safety
@@ -116,6 +117,7 @@ class Controller:
         self._is_shut_down = False
         self._is_reached = False
         self._latch: tuple[ControllerState, WmPlannerError] | None = None
+        self._answered: set[int] = set()  # what guards said since the last reset
         self._held: Notice | None = None  # why it holds until new goals are set
 
     # -- what others ask for: any thread ---------------------------------------------------------
@@ -172,6 +174,8 @@ class Controller:
                 self._outlet.close()
                 return
             self._refuse_if_latched()
+            if not self._outlet.is_open:
+                forget_troubles(self._guards)
             trouble = first_trouble(self._guards, self._monotonic_ns)
             if trouble is not None:
                 raise trouble
@@ -185,7 +189,7 @@ class Controller:
             self._loop.end(Termination.SAFETY_STOP, Notice.of(SafetyError('told to hold.')))
             self._is_reached = False
             self._held = Notice(0, 'told to hold.')
-            self._outlet.hold_measured(self._buffer.latest_state())
+            self._outlet.hold_measured(self._known_state())
 
     def emergency_stop(self, reason: str) -> None:
         """Stop at the measured pose and latch EMERGENCY_STOP; does nothing where it is latched."""
@@ -194,7 +198,8 @@ class Controller:
                 return
             error = EmergencyStopError(f'emergency stop: {reason}')
             self._set_latch(ControllerState.EMERGENCY_STOP, error, Termination.SAFETY_STOP)
-            self._outlet.hold_measured(self._buffer.latest_state())
+            self._answered.add(error.code)
+            self._outlet.hold_measured(self._known_state())
 
     def reset(self) -> None:
         """Leave FAULT or EMERGENCY_STOP: goals are gone and motion must be enabled again.
@@ -213,8 +218,10 @@ class Controller:
             self._loop.end(Termination.CANCELED, Notice(0, 'reset.'))
             self._loop.reset_planner()
             self._latch = self._held = None
+            self._answered.clear()
             self._is_reached = False
             self._outlet.close()
+            forget_troubles(self._guards)
 
     def shutdown(self) -> None:
         """End for good: the last thing the sink hears is hold."""
@@ -232,6 +239,8 @@ class Controller:
         with self._lock:
             self._monotonic_ns = monotonic_ns
             problem = self._buffer.freshness(now_ns, monotonic_ns)
+            unknown = self._buffer.state_freshness(now_ns, monotonic_ns)
+            self._is_state_known = unknown is None
             if self._buffer.epoch != self._epoch:
                 self._on_clock_jump()
             sent: ArmCommand | None = None
@@ -239,7 +248,7 @@ class Controller:
                 self._watch_worker(monotonic_ns)
                 self._watch_guards(monotonic_ns)
                 self._advance(problem, now_ns, monotonic_ns)
-                sent = self._send(now_ns, monotonic_ns)
+                sent = self._send(now_ns)
             ended = self._loop.take_ended()
             self._note_end(ended)
             return self._report(now_ns, problem, ended, self._loop.take_plan(), sent)
@@ -259,21 +268,31 @@ class Controller:
             self._set_latch(ControllerState.FAULT, error, Termination.PLANNER_FAILED)
 
     def _watch_guards(self, monotonic_ns: int) -> None:
-        """Latch FAULT or EMERGENCY_STOP when a guard says that the arm must stand still."""
-        if self._latch is not None or not self._outlet.is_open:
+        """Latch FAULT or EMERGENCY_STOP when a guard says that the arm must stand still.
+
+        Also while something is latched already, for holds go out then too: the arm may have to fall
+        silent, or to hold where it is now, and a fault may become an emergency stop.
+        """
+        if not self._outlet.is_open:
             return
-        error = first_trouble(self._guards, monotonic_ns)
-        if error is None:
+        troubles = all_troubles(self._guards, monotonic_ns)
+        if not troubles:
             return
-        is_emergency = isinstance(error, EmergencyStopError)
+        is_emergency = isinstance(troubles[0], EmergencyStopError)
         state = ControllerState.EMERGENCY_STOP if is_emergency else ControllerState.FAULT
-        self._set_latch(state, error, Termination.SAFETY_STOP)
-        if isinstance(error, SecondPublisherError):
-            self._outlet.close()
-        elif isinstance(error, OverspeedError):
+        self._set_latch(state, troubles[0], Termination.SAFETY_STOP)
+        new = {error.code for error in troubles} - self._answered
+        self._answered |= new
+        if any(isinstance(error, OverspeedError) for error in troubles):
             self._outlet.mute()
-        else:
-            self._outlet.hold_measured(self._buffer.latest_state())
+        elif any(isinstance(error, SecondPublisherError) for error in troubles):
+            self._outlet.close()
+        elif new:  # once for each: to follow an arm that is pushed would be a motion
+            self._outlet.hold_measured(self._known_state())
+
+    def _known_state(self) -> RobotState | None:
+        """Return where the arm is, None where nothing fresh says so."""
+        return self._buffer.latest_state() if self._is_state_known else None
 
     def _advance(self, problem: NotReady | None, now_ns: int, monotonic_ns: int) -> None:
         outcome = self._loop.poll()
@@ -286,12 +305,11 @@ class Controller:
         assert state is not None, 'the data are fresh'
         self._loop.advance(outcome, state, now_ns, monotonic_ns, setpoint=self._outlet.setpoint)
 
-    def _send(self, now_ns: int, monotonic_ns: int) -> ArmCommand | None:
+    def _send(self, now_ns: int) -> ArmCommand | None:
         """Send this tick's setpoint, if motion is enabled and the state of the robot is known."""
-        state = self._buffer.latest_state()
-        is_known = self._buffer.state_freshness(now_ns, monotonic_ns) is None
-        if state is None or not is_known:
-            self._outlet.release(state)
+        state = self._known_state()
+        if state is None:
+            self._outlet.release()
             return None
         sent = self._outlet.send(self._loop.due(now_ns, state), state, now_ns)
         if sent.fault is not None:
@@ -313,6 +331,12 @@ class Controller:
     def _set_latch(
         self, state: ControllerState, error: WmPlannerError, termination: Termination
     ) -> None:
+        """Latch, unless something at least as serious is latched already."""
+        is_emergency = state is ControllerState.EMERGENCY_STOP
+        if self._latch is not None and (
+            not is_emergency or self._latch[0] is ControllerState.EMERGENCY_STOP
+        ):
+            return
         _logger.error('%s: %s', state.name, error)
         self._latch = (state, error)
         self._is_reached = False

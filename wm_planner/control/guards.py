@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,11 @@ _AT_ONCE_FACTOR = 2.0  # a force this many times the limit is no spike of a sens
 
 
 class Guard(Protocol):
-    """Something that may stop the arm. One thread at a time: the executor's."""
+    """Something that may stop the arm. One thread at a time: the executor's.
+
+    One that keeps what it found, because it may be over before anybody asks, has a ``forget`` (see
+    ``Keeps``).
+    """
 
     def trouble(self, monotonic_ns: int) -> SafetyError | None:
         """Return why the arm must stand still at ``monotonic_ns``, None if it may move.
@@ -41,12 +45,32 @@ class Guard(Protocol):
         """
 
 
-def first_trouble(guards: Sequence[Guard], monotonic_ns: int) -> SafetyError | None:
-    """Return the first trouble of ``guards``, an emergency stop before all others."""
+@runtime_checkable
+class Keeps(Protocol):
+    """A guard that keeps its trouble when the cause is over."""
+
+    def forget(self) -> None:
+        """Forget what is over by now; what is not stays."""
+
+
+def all_troubles(guards: Sequence[Guard], monotonic_ns: int) -> list[SafetyError]:
+    """Return the troubles of ``guards``, emergency stops before all others."""
     found = [guard.trouble(monotonic_ns) for guard in guards]
     troubles = [trouble for trouble in found if trouble is not None]
     troubles.sort(key=lambda trouble: not isinstance(trouble, EmergencyStopError))
-    return troubles[0] if troubles else None
+    return troubles
+
+
+def first_trouble(guards: Sequence[Guard], monotonic_ns: int) -> SafetyError | None:
+    """Return the most serious trouble of ``guards``."""
+    return next(iter(all_troubles(guards, monotonic_ns)), None)
+
+
+def forget_troubles(guards: Sequence[Guard]) -> None:
+    """Have the guards forget what is over: the arm is asked for again."""
+    for guard in guards:
+        if isinstance(guard, Keeps):
+            guard.forget()
 
 
 class StopLine:
@@ -97,7 +121,8 @@ class WrenchGuard:
 
     A norm above its limit for ``wrench_debounce_s``, or above twice the limit once, is contact. A
     wrench that is not finite or does not come is a stop too: it cannot be told from contact. The
-    contact is kept until the arm is asked for again (``forget``), because a hold often relieves it.
+    contact is kept until the arm is asked for again (``forget``): it may be over before anybody
+    asks, and a hold often relieves it.
     """
 
     def __init__(self, stops: StopInputs) -> None:
@@ -106,6 +131,11 @@ class WrenchGuard:
         self._over_since_ns: int | None = None
         self._found: SafetyError | None = None
         self._is_finite = True
+
+    def forget(self) -> None:
+        """Forget a contact, unless the newest wrench is above a limit still."""
+        if self._over_since_ns is None:
+            self._found = None
 
     def heard(
         self, force_n: npt.ArrayLike, torque_nm: npt.ArrayLike, monotonic_ns: int
@@ -119,8 +149,8 @@ class WrenchGuard:
             return self.trouble(monotonic_ns)
         excess = max(force / stops.max_force_n, torque / stops.max_torque_nm)
         if excess <= 1.0:
-            self._over_since_ns = self._found = None
-            return None
+            self._over_since_ns = None
+            return self._found
         if self._over_since_ns is None:
             self._over_since_ns = monotonic_ns
         over_s = (monotonic_ns - self._over_since_ns) * 1e-9

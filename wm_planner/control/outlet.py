@@ -41,9 +41,11 @@ class Outlet:
     """Sends the setpoint that is due, or else the one to hold.
 
     What is held is the last setpoint, so that stopping is smooth, needs no measurement and keeps
-    the grip on an object; where there is none yet (motion was just enabled), or somebody moved the
-    arm more than a step away from it, it is the measured pose. The gripper always keeps the last
-    closedness that was commanded: the measured one would hold an object with no force.
+    the grip on an object; so too where the state is not known and nothing can be vetted: a pose of
+    a moment ago would be a motion back. Where there is none yet (motion was just enabled), or
+    somebody moved the arm more than a step away from it, it is the measured pose. The gripper
+    always keeps the last closedness that was commanded: the measured one would hold an object with
+    no force.
 
     Only once in a row, though: of an arm that leaves what it holds again, the pose is wrong or
     somebody moves it, and to follow would move it further. Then nothing is sent any more.
@@ -58,6 +60,8 @@ class Outlet:
         self._setpoint: ArmCommand | None = None  # last sent since it was opened
         self._hold_target: ArmCommand | None = None
         self._is_released = False
+        self._is_muted = False  # since it was last open
+        self._is_broken = False  # the sink raised at the last send
         self._has_followed = False  # held it at a place that it was moved to, and not sent it since
 
     @property
@@ -73,33 +77,39 @@ class Outlet:
     def open(self) -> None:
         """Let setpoints leave, beginning at the measured pose."""
         self._forget()
-        self._is_open = True
+        self._is_open, self._is_muted = True, False
 
     def close(self) -> None:
-        """Tell the sink to hold and let nothing leave any more."""
+        """Tell the sink to hold, unless muted, and let nothing leave any more."""
         self._forget()
         self._is_open = False
-        self._sink.hold()
+        if not self._is_muted:
+            self._sink.hold()
 
     def mute(self) -> None:
-        """Let nothing leave any more, not even a hold: where the arm is cannot be trusted."""
+        """Let nothing leave any more, not even a hold: where the arm is cannot be trusted.
+
+        That lasts until it is opened: whatever asks for a hold meanwhile is not heard.
+        """
         self._forget()
-        self._is_open = False
+        self._is_open, self._is_muted = False, True
+        self._sink.forget()
 
     def hold_measured(self, state: RobotState | None) -> None:
-        """Hold where the arm is, once that is known, and tell the sink to hold at once."""
+        """Hold where the arm is, or the last setpoint where ``state`` is None; at once."""
+        if self._is_muted:
+            return
+        if state is None:
+            self._sink.stay()
+            return
         self._hold_target = self._here(state)
         self._sink.hold()
 
-    def release(self, state: RobotState | None) -> None:
-        """Leave it to the sink to hold, because nothing can be vetted; sends nothing.
-
-        ``state`` is the last that was known: what the sink holds is held after it.
-        """
+    def release(self) -> None:
+        """Leave it to the sink to stay at the last setpoint, because nothing can be vetted."""
         if self._is_open and not self._is_released:
             self._is_released = True
-            self._hold_target = self._here(state)
-            self._sink.hold()
+            self._sink.stay()
 
     def send(self, due: ArmCommand | None, state: RobotState, now_ns: int) -> Sent:
         """Send ``due``, or the setpoint to hold where that is None or refused."""
@@ -109,7 +119,7 @@ class Outlet:
         if due is not None:
             verdict = self._safety.apply(due.restamped(now_ns), state, now_ns)
             if verdict.command is not None:
-                sent = self._put(verdict.command, state, None)
+                sent = self._put(verdict.command, None)
                 self._has_followed = False
                 self._hold_target = self._setpoint
                 return sent
@@ -126,25 +136,27 @@ class Outlet:
             self._hold_target = target
         verdict = self._safety.apply(target.restamped(now_ns), state, now_ns)
         if verdict.command is None:
-            self.release(state)
+            self.release()
             return Sent(refusal=refusal or verdict.error)
-        return self._put(verdict.command, state, refusal)
+        return self._put(verdict.command, refusal)
 
-    def _put(self, command: ArmCommand, state: RobotState, refusal: SafetyError | None) -> Sent:
+    def _put(self, command: ArmCommand, refusal: SafetyError | None) -> Sent:
         try:
             self._setpoint = self._sink.send(command)
         except SafetyError as error:  # the sink cannot go there: out of reach, joint limits
-            self.release(state)
+            self.release()
             return Sent(refusal=refusal or error)
         except Exception as error:  # whatever a driver raises stops the arm, not the node
-            _logger.exception('the sink raised')
+            if not self._is_broken:  # once, not fifty times a second
+                _logger.exception('the sink raised')
+            self._is_broken = True
             fault = (
                 error
                 if isinstance(error, WmPlannerError)
                 else DriverError(f'the sink raised {type(error).__name__}: {error}')
             )
             return Sent(refusal=refusal, fault=fault)
-        self._is_released = False
+        self._is_released = self._is_broken = False
         return Sent(command=self._setpoint, refusal=refusal)
 
     def _is_displaced(self, target: ArmCommand, state: RobotState) -> bool:

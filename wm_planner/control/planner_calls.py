@@ -134,6 +134,11 @@ def call(done: GoalDone, error: WmPlannerError | None) -> None:
         _logger.exception('the callback of prepare_goal raised')
 
 
+def not_loaded_error(error: BaseException) -> PlannerFailedError:
+    """Return what to say of a planner whose making ended the thread, e.g. with SystemExit."""
+    return PlannerFailedError(f'loading the planner raised {type(error).__name__}: {error}')
+
+
 def stopped_error() -> PlannerFailedError:
     """Return what to say of a goal that nobody will encode."""
     return PlannerFailedError('the planning thread has stopped; valid: while the node is active.')

@@ -280,8 +280,12 @@ class StateWatch:
                 f'.. {limit:g} rad. Is that in degrees? {positions_rad[worst]:.4g} degrees are '
                 f'{math.radians(positions_rad[worst]):.3f} rad.'
             )
-        if self._joints is None or stamp_ns <= self._joints[0]:
-            self._joints = self._joints or (stamp_ns, positions_rad)
+        if self._joints is None:
+            self._joints = stamp_ns, positions_rad
+            return False
+        if stamp_ns <= self._joints[0]:  # late or sent twice
+            if not self._are_near(*self._joints, stamp_ns, positions_rad):
+                raise self._joint_jump(stamp_ns, names, positions_rad, topic)
             return False
         since_ns, new = stamp_ns, self._new_joints
         if self._are_near(*self._joints, new[0] if new else stamp_ns, positions_rad):
@@ -294,13 +298,7 @@ class StateWatch:
             self._joints, self._new_joints = (stamp_ns, positions_rad), None
             self._poses.clear()  # they were not looked at meanwhile
             return True
-        worst = int(np.argmax(np.abs(positions_rad - self._joints[1])))
-        raise StateJumpError(
-            f'{topic} has {names[worst]} at {positions_rad[worst]:.3f} rad, '
-            f'{positions_rad[worst] - self._joints[1][worst]:+.3f} rad from '
-            f'{(stamp_ns - self._joints[0]) * 1e-9:.3f} s before; valid: at most '
-            f'{self._config.max_joint_speed_rad_s:g} rad/s.'
-        )
+        raise self._joint_jump(stamp_ns, names, positions_rad, topic)
 
     def _is_confirmed(self, since_ns: int, stamp_ns: int) -> bool:
         return stamp_ns - since_ns >= round(self._config.jump_confirm_s * 1e9)
@@ -319,8 +317,21 @@ class StateWatch:
         )
 
     def _are_near(self, before_ns: int, before: Array, stamp_ns: int, joints: Array) -> bool:
-        reach = self._config.max_joint_speed_rad_s * (stamp_ns - before_ns) * 1e-9
+        reach = self._config.max_joint_speed_rad_s * abs(stamp_ns - before_ns) * 1e-9
         return bool(np.all(np.abs(joints - before) <= self._config.jump_margin_rad + reach))
+
+    def _joint_jump(
+        self, stamp_ns: int, names: tuple[str, ...], positions_rad: Array, topic: str
+    ) -> StateJumpError:
+        assert self._joints is not None, 'there is something to jump from'
+        last_ns, last = self._joints
+        worst = int(np.argmax(np.abs(positions_rad - last)))
+        return StateJumpError(
+            f'{topic} has {names[worst]} at {positions_rad[worst]:.3f} rad, '
+            f'{positions_rad[worst] - last[worst]:+.3f} rad from '
+            f'{(stamp_ns - last_ns) * 1e-9:.3f} s before; valid: at most '
+            f'{self._config.max_joint_speed_rad_s:g} rad/s.'
+        )
 
     def _jump(self, last: RobotState, state: RobotState) -> StateJumpError:
         distance, angle = _apart(last, state)

@@ -21,6 +21,7 @@ from wm_planner.control.planner_calls import (
     call,
     describe,
     no_plan,
+    not_loaded_error,
     stopped_error,
 )
 from wm_planner.core.errors import PlannerTimeoutError
@@ -250,11 +251,8 @@ class PlanningWorker:
         try:
             planner = self._make_planner()
             info = describe(planner)
-        except Exception as error:  # raised again by start(), on the thread that waits there
-            with self._wake:
-                if self._life == life:
-                    self._start_error = error
-                self._wake.notify_all()
+        except BaseException as error:  # raised again by start(), on the thread that waits there
+            self._fail_to_start(error, life)
             return
         with self._wake:
             if self._life == life:
@@ -273,6 +271,20 @@ class PlanningWorker:
                     unfinished = self._take_goals()
             for done in unfinished:
                 call(done, stopped_error())
+
+    def _fail_to_start(self, error: BaseException, life: int) -> None:
+        """Note why there is no planner, and tell whoever waits for it."""
+        unfinished: list[GoalDone] = []
+        with self._wake:
+            if self._life == life:
+                self._start_error = (
+                    error if isinstance(error, Exception) else not_loaded_error(error)
+                )
+                self._is_open = False
+                unfinished = self._take_goals()
+            self._wake.notify_all()
+        for done in unfinished:
+            call(done, stopped_error())
 
     def _work_once(self, planner: Planner, life: int) -> bool:
         """Wait for one job and do it; return False when told to stop."""

@@ -93,6 +93,17 @@ class CameraCalibration:
         )
 
 
+def check_camera(calibration: CameraCalibration, topic: str) -> None:
+    """Raise CalibrationMismatchError where it was measured with another camera than ``topic``."""
+    if calibration.is_identity or calibration.camera in ('', topic):
+        return
+    raise CalibrationMismatchError(
+        f'the camera calibration of the robot profile was measured with {calibration.camera} and '
+        f'the planner looks through {topic}; valid: run `wm_planner calibrate` with this camera, '
+        'or take the block `calibration` out of the profile.'
+    )
+
+
 def profile_text_with(text: str, calibration: CameraCalibration) -> str:
     """Return the text of a robot profile with its block ``calibration`` set, all else as it was."""
     kept: list[str] = []
@@ -140,6 +151,33 @@ def actions_to_base(
     return values
 
 
+def actions_to_model(
+    actions: npt.ArrayLike, spec: ActionSpec, quaternion_xyzw: Sequence[float]
+) -> Array:
+    """Return ``actions`` [..., A] in base_frame as actions in a model's axes.
+
+    The inverse of ``actions_to_base``, and raises what it does.
+    """
+    return actions_to_base(actions, spec, tuple(conjugate_quaternion(quaternion_xyzw)))
+
+
+def std_in_base(std: npt.ArrayLike, spec: ActionSpec, quaternion_xyzw: Sequence[float]) -> Array:
+    """Return the standard deviations [A] along base_frame of independent ones along a model's axes.
+
+    Small rotations compose as vectors do, so theirs are turned like those of positions.
+    """
+    values: Array = np.array(std, dtype=np.float64)
+    if tuple(quaternion_xyzw) == NO_TURN_XYZW:
+        return values
+    matrix = _matrix(quaternion_xyzw)
+    for names in (_POSITION, _EULER):
+        present = _indices(spec, names)
+        turned = np.sqrt(matrix**2 @ _spread(values, present) ** 2)
+        for axis, index in present.items():
+            values[index] = turned[axis]
+    return values
+
+
 def spec_in_base(spec: ActionSpec, quaternion_xyzw: Sequence[float]) -> ActionSpec:
     """Return the spec of turned actions: its bounds are the smallest box around the turned box.
 
@@ -154,8 +192,7 @@ def spec_in_base(spec: ActionSpec, quaternion_xyzw: Sequence[float]) -> ActionSp
         if not present:
             continue
         # Small rotations compose as vectors do, so their box is turned like that of positions.
-        axes = np.eye(3)
-        matrix = np.stack([rotate_vector(quaternion_xyzw, axis) for axis in axes], axis=-1)
+        matrix = _matrix(quaternion_xyzw)
         lows, highs = _spread(spec.low, present), _spread(spec.high, present)
         ends = np.stack([matrix * lows, matrix * highs])  # [2, 3, 3]
         for axis, index in present.items():
@@ -179,6 +216,11 @@ def _check_expressible(spec: ActionSpec, quaternion_xyzw: Sequence[float]) -> No
                 f'{missing} is missing among {", ".join(spec.names)}; valid: a calibration about '
                 'the vertical alone (without --full).'
             )
+
+
+def _matrix(quaternion_xyzw: Sequence[float]) -> Array:
+    """Return the rotation matrix [3, 3]."""
+    return np.stack([rotate_vector(quaternion_xyzw, axis) for axis in np.eye(3)], axis=-1)
 
 
 def _indices(spec: ActionSpec, names: Sequence[str]) -> dict[int, int]:

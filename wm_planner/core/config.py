@@ -18,6 +18,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from wm_planner.core.errors import InvalidParameterError
 
 _KEY = 'wm_planner.parameter'
+HIDDEN = '(not shown)'
 REQUIRED = dataclasses.MISSING
 """Passed to ``parameter`` instead of a default: the value has to be given."""
 ConfigT = TypeVar('ConfigT')
@@ -32,6 +33,7 @@ class ParameterInfo:
     high: float | None = None
     choices: tuple[str, ...] | None = None
     read_only: bool = False
+    is_secret: bool = False
 
     @property
     def valid(self) -> str:
@@ -55,19 +57,28 @@ def parameter(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     read_only: bool = False,
+    is_secret: bool = False,
 ) -> Any:
     """Return a dataclass field with its description and valid range attached.
 
     ``low`` and ``high`` are inclusive and apply to each element of a tuple. The default of a tuple
-    parameter must be a tuple. ``read_only`` parameters can only be set when a node starts.
+    parameter must be a tuple. ``read_only`` parameters can only be set when a node starts;
+    what ``is_secret`` is not written into messages, bags and reports (``hide_secrets``).
     """
-    info = ParameterInfo(description, low, high, choices, read_only)
+    info = ParameterInfo(description, low, high, choices, read_only, is_secret)
     return field(default=default, metadata={_KEY: info})
 
 
 def parameter_info(fld: dataclasses.Field[Any]) -> ParameterInfo | None:
     """Return what ``parameter`` attached to a field, or None for a plain field."""
     return fld.metadata.get(_KEY)
+
+
+def hide_secrets(cls: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` of a config dataclass with secrets that are set replaced by ``HIDDEN``."""
+    infos = {fld.name: parameter_info(fld) for fld in dataclasses.fields(cls)}
+    secret = {name for name, info in infos.items() if info is not None and info.is_secret}
+    return {name: HIDDEN if value and name in secret else value for name, value in values.items()}
 
 
 def validate(config: Any) -> None:

@@ -237,10 +237,16 @@ class CommandSink(Protocol):
         """Send an absolute target; return what really went out."""
 
     def hold(self) -> None:
-        """Tell the driver to stay where it is. Must not raise."""
+        """Tell the driver to stay where it is measured to be. Must not raise."""
+
+    def stay(self) -> None:
+        """Tell the driver to stay at the last target: where it is is not known. Must not raise."""
+
+    def forget(self) -> None:
+        """Say nothing more, not even at ``hold`` or ``close``, until the next ``send``."""
 
     def close(self) -> None:
-        """Release the driver, holding first. Safe to call twice."""
+        """Release the driver, holding first unless told to forget. Safe to call twice."""
 
 
 @runtime_checkable

@@ -13,7 +13,6 @@ import os
 import time
 
 from wm_planner.control.chain import Chain, ChainConfig, ChainKind, Decision
-from wm_planner.control.planner_calls import describe
 from wm_planner.control.safety import SafetyConfig, SafetyFilter
 from wm_planner.core.actions import action_to_command, planner_steps
 from wm_planner.core.errors import (
@@ -25,12 +24,18 @@ from wm_planner.core.errors import (
 )
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
-from wm_planner.core.protocols import Environment, Planner, SearchesWider, TakesInstruction
+from wm_planner.core.protocols import (
+    Environment,
+    LooksThroughWrist,
+    Planner,
+    SearchesWider,
+    TakesInstruction,
+)
 from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Plan, StepResult
 from wm_planner.evaluation.environments import (
     ChargesTheEnd,
-    HasWristCamera,
     KnowsSubGoals,
+    OffersWristImage,
     Scored,
     SuiteName,
     WantsEnvironment,
@@ -101,10 +106,11 @@ class DirectRunner:
         self._camera = EpisodeCamera(save)
         self._painter = painter if PICTURES in save else None
         self._motion = EpisodeMotion(save)
-        if isinstance(environment, HasWristCamera):
-            environment.set_wrist_wanted(describe(planner).wants_wrist_image)
         if isinstance(planner, WantsEnvironment):
             planner.attach(environment)
+        if isinstance(environment, OffersWristImage):
+            looks = isinstance(planner, LooksThroughWrist) and planner.wants_wrist_image
+            environment.offer_wrist_image(looks)
 
     def run(self, spec: EpisodeSpec) -> EpisodeRecord:
         """Run one episode and return its record; a failing simulator raises its DriverError."""

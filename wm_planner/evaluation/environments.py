@@ -69,11 +69,11 @@ class ChargesTheEnd(Protocol):
 
 
 @runtime_checkable
-class HasWristCamera(Protocol):
-    """An environment whose wrist camera can be left alone, since each picture costs time."""
+class OffersWristImage(Protocol):
+    """An environment that renders a wrist picture with each observation, which takes time."""
 
-    def set_wrist_wanted(self, is_wanted: bool) -> None:
-        """Say whether anyone looks at ``Observation.wrist_image`` from now on."""
+    def offer_wrist_image(self, is_wanted: bool) -> None:
+        """Render it from now on where the environment has such a camera, or leave it out."""
 
 
 @runtime_checkable
@@ -88,8 +88,8 @@ class WantsEnvironment(Protocol):
 class SuiteName:
     """A suite as users write it: ``environment/suite``; no suite stands for all of them.
 
-    Where the environment's suites have several parts, such as ``static_obstacles/L0/TASK``, the
-    leading ones alone stand for all suites that begin with them.
+    Where the environment's suites have several parts, such as ``safety_static_obstacles/L0/TASK``,
+    the leading ones alone stand for all suites that begin with them.
     """
 
     environment: str

@@ -21,6 +21,10 @@ CHAIN_ENDS = {
 """How an episode ended, by how its chain did."""
 
 
+JUDGED = ('reached', 'timeout', 'stalled')
+"""Endings after which the simulator's truth says whether it was a success; others are failures."""
+
+
 class EpisodeOver(Exception):
     """The episode ends here and has failed; never leaves the runner."""
 

@@ -22,7 +22,7 @@ from wm_planner.evaluation.environments import environment_settings
 from wm_planner.evaluation.records import EpisodeRecord, installed_versions, jsonable
 from wm_planner.evaluation.runner import EpisodeSpec, RunRequest
 
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2
 SUFFIX = '.episodes.jsonl'
 
 Key = tuple[str, int, int]
@@ -44,7 +44,8 @@ def run_settings(request: RunRequest) -> dict[str, Any]:
             'through': request.through,
             'device': request.device,
             'robot': request.robot,
-            'max_refusals': request.config.max_refusals,
+            'evaluation': request.config.settings(),
+            **request.chain_settings(),
             'asset_root': request.asset_root,
             'environment': environment_settings(request.suite),
             'files': {name: _stamp(value) for name, value in request.choice.values.items()},

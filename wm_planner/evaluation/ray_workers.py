@@ -91,7 +91,9 @@ class RayWorkers:
         for worker in self._idle:
             try:
                 error = self._ray.get(worker.check.remote())
-            except self._ray.exceptions.RayActorError as died:
+            except self._ray.exceptions.RayTaskError:
+                raise
+            except self._ray.exceptions.RayError as died:
                 raise SimulatorError(f'a worker died while it started: {_reason(died)}') from died
             if error is not None:
                 raise error
@@ -131,7 +133,9 @@ class RayWorkers:
         spec = job.spec
         try:
             result = self._ray.get(reference)
-        except self._ray.exceptions.RayActorError as died:
+        except self._ray.exceptions.RayTaskError:
+            raise  # the worker lives, and what it ran has a fault
+        except self._ray.exceptions.RayError as died:  # killed, out of memory, its machine gone
             _logger.warning(
                 '%s/%d/%d: its worker died, attempt %d of %d: %s',
                 *(spec.suite, spec.seed, spec.episode, job.attempts, ATTEMPTS, _reason(died)),

@@ -62,7 +62,9 @@ class Result:
         return self._settings() == other._settings() and not self.suites & other.suites
 
     def _settings(self) -> tuple[object, ...]:
-        config = {key: value for key, value in self.config.items() if key != 'evaluation'}
+        asked = dict(self.config.get('evaluation', {}))
+        asked.pop('episodes', None)
+        config = {**self.config, 'evaluation': asked}
         return (self.label, self.seed, self.through, self.device, dict(self.versions), config)
 
 

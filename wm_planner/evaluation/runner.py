@@ -47,6 +47,12 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         validate(self)
 
+    def settings(self) -> dict[str, Any]:
+        """Return what an episode's outcome depends on: not how many there are, nor their seed."""
+        return {
+            name: value for name, value in asdict(self).items() if name not in ('episodes', 'seed')
+        }
+
     def scale_steps(self, steps: int) -> int:
         """Return the steps a goal may take for which the suite gives ``steps``, at least 1."""
         return max(1, round(steps * self.steps_scale))
@@ -100,7 +106,7 @@ class RunRequest:
             config={
                 **self.choice.describe(),
                 'evaluation': asdict(self.config),
-                **self._chain_settings(),
+                **self.chain_settings(),
                 'robot': self.robot,
                 **({'asset_root': self.asset_root} if self.asset_root else {}),
                 **({'environment': variables} if variables else {}),
@@ -108,7 +114,8 @@ class RunRequest:
             wall_s=wall_s,
         )
 
-    def _chain_settings(self) -> dict[str, Any]:
+    def chain_settings(self) -> dict[str, Any]:
+        """Return the parameters of a chain by progress; none where there is a schedule."""
         if self.config.chain != ChainKind.PROGRESS.name.lower():
             return {}
         return {'chain': asdict(self.choice.chain_config())}

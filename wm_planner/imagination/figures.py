@@ -57,7 +57,7 @@ def draw_landscape(
     figure.colorbar(shown, ax=panels[2:], label='energy', shrink=0.85)
     handles, labels = panels[2].get_legend_handles_labels()
     figure.legend(handles, labels, loc='lower left', ncols=2, frameon=True, facecolor='#c9d0d8')
-    many = '' if found.steps == 1 else f', in {found.steps} equal steps'
+    many = '' if found.steps <= 1 else f', in {found.steps} equal steps'
     figure.suptitle(
         f'Energy toward goal {found.goal_id!r} of moving the tool{many}; staying: '
         f'{found.energy_now:.3g}',

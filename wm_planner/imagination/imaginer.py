@@ -24,7 +24,7 @@ from wm_planner.core.types import Image, Plan, RobotState
 from wm_planner.imagination.frame_bank import FrameBank
 from wm_planner.imagination.painters import Painter, TokenPainter
 from wm_planner.imagination.strip import Panel, draw_panels
-from wm_planner.planning.scoring import surprise
+from wm_planner.planning.scoring import prediction_error
 
 _logger = logging.getLogger(__name__)
 _NICE = 10  # beside planning, which runs at 0
@@ -65,7 +65,7 @@ class Drawn:
     plan: Plan
     strip: Image | None
     outcome: Image | None
-    surprise: float  # distance of what was imagined from what came [model units]; NaN: none
+    prediction_error: float  # distance of what was imagined from what came [model units]; NaN: none
     unmoved: float  # that of the frame before, i.e. of imagining nothing
     positions_m: Array
     quaternions_xyzw: Array
@@ -112,6 +112,14 @@ class Imaginer:
             self._job = (plan, self._previous)
             self._previous = plan.imagination
             self._wake.notify_all()
+
+    def forget(self) -> None:
+        """Hold the next plan against nothing: there were plans in between that were not submitted.
+
+        Any thread, does not wait.
+        """
+        with self._wake:
+            self._previous = None
 
     def stop(self, timeout_s: float) -> bool:
         """End the thread; False if it is still drawing after ``timeout_s``."""
@@ -173,8 +181,8 @@ def draw(
     steps = 0 if plan.start is None else plan.start.executed_steps
     if previous is not None and 1 <= steps <= previous.latents.shape[0]:
         foreseen = previous.latents[steps - 1]
-        found = surprise(foreseen, imagined.now, imagined.distance)
-        unmoved = surprise(previous.now, imagined.now, imagined.distance)
+        found = prediction_error(foreseen, imagined.now, imagined.distance)
+        unmoved = prediction_error(previous.now, imagined.now, imagined.distance)
     strip = outcome = None
     if painter is not None:
         strip = _strip(plan, imagined, painter, bank, panel_px)
@@ -184,7 +192,7 @@ def draw(
         plan=plan,
         strip=strip,
         outcome=outcome,
-        surprise=found,
+        prediction_error=found,
         unmoved=unmoved,
         positions_m=positions,
         quaternions_xyzw=quaternions,
@@ -253,7 +261,7 @@ def _outcome(
             [
                 Panel(image=pictures[0], label='imagined', is_imagined=True, is_coarse=is_coarse),
                 Panel(image=imagined.image, label='came'),
-                Panel(image=pictures[1], label=f'surprise {found:.3g}', is_coarse=is_coarse),
+                Panel(image=pictures[1], label=f'error {found:.3g}', is_coarse=is_coarse),
             ]
         ],
         panel_px,

@@ -57,7 +57,7 @@ class Landscape:
 
     ``xy[i, j]`` is that of (offsets_m[i], offsets_m[j], 0), ``xz[i, j]`` of (offsets_m[i], 0,
     offsets_m[j]), in base_frame. ``energy_now`` is the energy of where the tool is; ``steps`` says
-    in how many equal actions a displacement is made.
+    in how many equal actions a displacement is made, 0 = not known.
     """
 
     goal_id: str

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from wm_planner.core.actions import gripper_pin
-from wm_planner.core.calibration import NO_TURN_XYZW, actions_to_base, spec_in_base
+from wm_planner.core.calibration import NO_TURN_XYZW, actions_to_base, spec_in_base, std_in_base
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.errors import NoFiniteEnergyError, PlannerFailedError
 from wm_planner.core.geometry import Array
@@ -254,7 +254,7 @@ class WorldModelPlanner:
                 rollouts=found.rollouts,
                 non_finite_count=found.non_finite_count,
                 elite_energies=tuple(found.elite_energies.tolist()),
-                std=tuple(found.std[0].tolist()),
+                std=self._std_in_base(found.std[0]),
                 relief=relief(energy.first_energies, found.energy),
                 surprise=surprise,
                 milliseconds=watch.finish(),
@@ -277,6 +277,7 @@ class WorldModelPlanner:
             state=self._model.encode(observation),
             goal_latent=cached.latent,
             spec=self._spec_for(goal, observation),
+            axes_xyzw=self._axes_xyzw,
             chunk_size=self._chunk_size,
         )
 
@@ -408,6 +409,10 @@ class WorldModelPlanner:
         # Bounds were held in single precision, whose rounding may lie just outside.
         spec = self._model.action_spec
         return actions_to_base(np.clip(actions, spec.low, spec.high), spec, self._axes_xyzw)
+
+    def _std_in_base(self, std: Tensor) -> tuple[float, ...]:
+        values = std.double().cpu().numpy()
+        return tuple(std_in_base(values, self._model.action_spec, self._axes_xyzw).tolist())
 
 
 def shift_steps(sequences: Tensor, executed_steps: int) -> Tensor | None:

@@ -3,16 +3,18 @@
 """Scorer: what the planner thinks of any actions from one observation toward one goal.
 
 For looking at a model rather than for planning: energy landscapes, replays of recordings. And
-``surprise``, the one measure of how far what came is from what was imagined.
+``prediction_error``, how far what came is from what was imagined, in units of the energy; the
+surprise that stops an arm (planning/expectation.py) is such an error over the change predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from wm_planner.core.calibration import NO_TURN_XYZW, actions_to_model, spec_in_base
 from wm_planner.core.protocols import LatentState, Objective, WorldModel
 from wm_planner.core.types import ActionSpec
 from wm_planner.planning.shooting import ChunkSize, ShootingEnergy
@@ -21,8 +23,9 @@ from wm_planner.planning.shooting import ChunkSize, ShootingEnergy
 class Scorer:
     """Energies and predictions from one observation toward one goal. The planning thread's.
 
-    ``now`` and ``goal`` [N, D] are the latents of the newest frame and of the goal; ``spec`` has
-    the bounds that a plan would keep, with the gripper pinned where the goal pins it.
+    ``now`` and ``goal`` [N, D] are the latents of the newest frame and of the goal. Actions are in
+    base_frame, as plans are, and turned into the model's axes here by ``axes_xyzw``; ``spec`` is
+    that of such actions, with the gripper pinned where the goal pins it.
     """
 
     def __init__(
@@ -33,8 +36,10 @@ class Scorer:
         state: LatentState,
         goal_latent: Tensor,
         spec: ActionSpec,
+        axes_xyzw: Sequence[float] = NO_TURN_XYZW,
         chunk_size: ChunkSize | None = None,
     ) -> None:
+        """Take ``spec`` in the model's axes."""
         self._model = model
         self._objective = objective
         self._state = state
@@ -43,17 +48,18 @@ class Scorer:
         )
         self.now: Tensor = model.current(state)
         self.goal = goal_latent
-        self.spec = spec
+        self._model_spec, self._axes_xyzw = spec, tuple(axes_xyzw)
+        self.spec = spec_in_base(spec, axes_xyzw)
 
     @torch.inference_mode()
     def energies(self, actions: Tensor) -> Tensor:
         """Return energies [S] of ``actions`` [S, H, A], H being the planner's horizon."""
-        return self._energy(actions)
+        return self._energy(self._turned(actions))
 
     @torch.inference_mode()
     def latents(self, actions: Tensor) -> Tensor:
         """Return predicted latents [S, H, N, D] under ``actions`` [S, H, A], all at once."""
-        predicted: Tensor = self._model.rollout(self._state, actions)
+        predicted: Tensor = self._model.rollout(self._state, self._turned(actions))
         return predicted
 
     @torch.inference_mode()
@@ -62,8 +68,15 @@ class Scorer:
         result: Tensor = self._objective.distance(latent, self.goal if other is None else other)
         return result
 
+    def _turned(self, actions: Tensor) -> Tensor:
+        """Return ``actions`` in the model's axes; untouched, to the last bit, where they agree."""
+        if self._axes_xyzw == NO_TURN_XYZW:
+            return actions
+        turned = actions_to_model(actions.double().cpu().numpy(), self._model_spec, self._axes_xyzw)
+        return torch.as_tensor(turned, dtype=actions.dtype, device=actions.device)
 
-def surprise(
+
+def prediction_error(
     predicted: Tensor, came: Tensor, distance: Callable[[Tensor, Tensor], Tensor]
 ) -> float:
     """Return how far what came is from what was imagined: the objective's own distance.

@@ -10,14 +10,15 @@ filter, sink. It looks at no picture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 import numpy as np
 
 from wm_planner.core.config import parameter, validate
 from wm_planner.core.geometry import Array
-from wm_planner.core.types import ActionKind, ActionSpec, Goal, Observation, RobotState
+from wm_planner.core.imagination import PlanStart
+from wm_planner.core.types import ActionKind, ActionSpec, Goal, Observation, Plan, RobotState
 from wm_planner.policies.base import OneStepPolicy
 
 _GOLDEN_ANGLE_RAD = math.pi * (3.0 - math.sqrt(5.0))  # of any few in a row, no two are alike
@@ -80,6 +81,25 @@ class CalibrationMoves(OneStepPolicy):
         self._start: RobotState | None = None
         self._moves = 0
         self._first_rad = float(self._rng.uniform(0.0, 2.0 * math.pi)) if self._seed else 0.0
+
+    def plan(
+        self,
+        observation: Observation,
+        goal: Goal,
+        *,
+        deadline_s: float | None = None,
+        executed_steps: int = 0,
+    ) -> Plan:
+        """Return a plan of one action, with what it was made from: moves are measured by that."""
+        plan = super().plan(observation, goal, deadline_s=deadline_s, executed_steps=executed_steps)
+        start = PlanStart(
+            executed_steps=executed_steps,
+            deadline_s=0.0,
+            image_stamps_ns=observation.image_stamps_ns,
+            states=observation.states,
+            generator_state=b'',
+        )
+        return replace(plan, start=start)
 
     def _action(self, observation: Observation, goal: Goal) -> Array:
         state = observation.state

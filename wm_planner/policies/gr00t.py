@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import os
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,11 @@ class Gr00tConfig(OscConfig):
         'last number of an action: -1 open and 1 closed; 1 open and 0 closed; 0 open and 1 closed',
         choices=GRIPPERS,
     )
-    api_token: str = parameter('', 'token that the server was started with; empty: none')
+    api_token: str = parameter(
+        '',
+        'token that the server was started with; empty: that of WM_PLANNER_API_TOKEN, if any',
+        is_secret=True,
+    )
     layout: str = parameter(
         'flat',
         'flat: N1.6 and later with --use-sim-policy-wrapper; nested: without; n1.5: that release',
@@ -135,8 +140,9 @@ class Gr00tPolicy(OscPolicy):
         request: dict[str, Any] = {'endpoint': endpoint}
         if data is not None:
             request['data'] = data
-        if self._settings.api_token:
-            request['api_token'] = self._settings.api_token
+        token = self._settings.api_token or os.environ.get('WM_PLANNER_API_TOKEN', '')
+        if token:
+            request['api_token'] = token
         return pack_groot(request, self._settings.arrays)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import logging
+import os
 from typing import Any
 
 from wm_planner.core.config import parameter
@@ -25,7 +26,11 @@ _logger = logging.getLogger(__name__)
 class OpenPiConfig(OscConfig):
     """Settings of the openpi client."""
 
-    api_key: str = parameter('', 'sent as "Authorization: Api-Key ..."; empty: none')
+    api_key: str = parameter(
+        '',
+        'sent as "Authorization: Api-Key ..."; empty: that of WM_PLANNER_API_KEY, if there is one',
+        is_secret=True,
+    )
 
 
 class OpenPiPolicy(OscPolicy):
@@ -36,7 +41,8 @@ class OpenPiPolicy(OscPolicy):
 
     def __init__(self, config: OpenPiConfig) -> None:
         require('msgpack', what='openpi server')
-        headers = {'Authorization': f'Api-Key {config.api_key}'} if config.api_key else {}
+        key = config.api_key or os.environ.get('WM_PLANNER_API_KEY', '')
+        headers = {'Authorization': f'Api-Key {key}'} if key else {}
         transport = WebSocketTransport(
             config, what='openpi server', on_greeting=self._greet, headers=headers
         )

@@ -6,19 +6,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from geometry_msgs.msg import PoseStamped
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 
 from wm_planner.core.errors import CalibrationError
 from wm_planner.core.profile import RobotProfile
-from wm_planner.ros.move_recorder import Moment, MoveRecorder
-from wm_planner_msgs.msg import PlanDiagnostics
-
-PLAN_TOPIC = '/wm_planner/plan_diagnostics'
+from wm_planner.ros.move_recorder import PLAN_TOPIC, START_TOPIC, Moment, MoveRecorder
+from wm_planner_msgs.msg import PlanDiagnostics, PlanStart
 
 
 def moments_from_bag(
@@ -36,8 +33,7 @@ def moments_from_bag(
     is_compressed = topics.image.endswith('/compressed')
     readers = {
         topics.image: (CompressedImage if is_compressed else ImageMessage, recorder.on_image),
-        topics.joint_states: (JointState, recorder.on_joints),
-        topics.tool_pose: (PoseStamped, recorder.on_pose),
+        START_TOPIC: (PlanStart, recorder.on_start),
         PLAN_TOPIC: (PlanDiagnostics, recorder.on_plan),
     }
     seen: set[str] = set()
@@ -54,6 +50,6 @@ def moments_from_bag(
     if missing:
         raise CalibrationError(
             f'{path} has nothing on {", ".join(missing)}; valid: a bag of a run with '
-            'record:=true, which holds pictures, states and plans.'
+            'record:=true, which holds pictures, plans and what they were made from.'
         )
     return recorder.moments

@@ -6,15 +6,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+import re
 import sqlite3
 from typing import Any, NamedTuple
 
 from mcap.exceptions import McapError
 from mcap.reader import McapReader, NonSeekingReader, make_reader
 from rclpy.serialization import deserialize_message
+import yaml
 
 from wm_planner.core.errors import RecorderError, RecordingError
 from wm_planner.ros.interfaces import message_class
+
+_DIGITS = re.compile(r'(\d+)')
 
 
 class BagMessage(NamedTuple):
@@ -81,11 +85,30 @@ def is_bag(path: Path) -> bool:
 def _files(path: Path) -> list[Path]:
     if path.is_file() and is_bag(path):
         return [path]
-    found = sorted([*path.glob('*.mcap'), *path.glob('*.db3')]) if path.is_dir() else []
+    found = _in_order(path) if path.is_dir() else []
     if not found:
         reason = 'holds no .mcap or .db3 file' if path.exists() else 'does not exist'
         raise RecordingError(f'bag {path} {reason}; valid: a rosbag2 folder, or such a file.')
     return found
+
+
+def _in_order(folder: Path) -> list[Path]:
+    """Return the files of a bag as they were written: as its metadata say, else by their numbers.
+
+    rosbag2 numbers the files of a split bag without leading zeros, so ``x_10`` comes after ``x_9``.
+    """
+    found = sorted([*folder.glob('*.mcap'), *folder.glob('*.db3')], key=_by_number)
+    try:
+        content: Any = yaml.safe_load((folder / 'metadata.yaml').read_text())
+        names = content['rosbag2_bagfile_information']['relative_file_paths']
+        places = {Path(str(name)).name: place for place, name in enumerate(names)}
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return found  # its recorder was killed
+    return sorted(found, key=lambda file: places.get(file.name, len(places)))
+
+
+def _by_number(file: Path) -> list[tuple[int, str]]:
+    return [(int(part), '') if part.isdigit() else (-1, part) for part in _DIGITS.split(file.name)]
 
 
 def _topics(file: Path) -> dict[str, str]:

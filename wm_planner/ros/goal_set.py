@@ -61,10 +61,15 @@ def is_goal_set(path: Path) -> bool:
     return (path / SET_FILE).is_file()
 
 
-def save_goal_set(folder: Path, found: GoalSet, *, overwrite: bool = False) -> Path:
-    """Write a set and return its folder. Raises InvalidGoalError for one that is there already."""
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise InvalidGoalError for a folder that holds a set already, unless it may be replaced."""
     if is_goal_set(folder) and not overwrite:
         raise InvalidGoalError(f'{folder} holds a goal set; valid: another --out, or --overwrite.')
+
+
+def save_goal_set(folder: Path, found: GoalSet, *, overwrite: bool = False) -> Path:
+    """Write a set and return its folder. Raises InvalidGoalError for one that is there already."""
+    check_free(folder, overwrite=overwrite)
     store = GoalStore(folder)
     lines = []
     for entry in found.goals:

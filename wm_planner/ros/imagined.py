@@ -85,6 +85,8 @@ class ImaginedTopics:
                     target=self._load_bank, args=(self._stack,), name='frame_bank', daemon=True
                 ).start()
             self._imaginer.submit(plan)
+        else:
+            self._imaginer.forget()
 
     def _load_bank(self, stack: PlannerStack) -> None:
         """Read the frame bank, now that the camera is known, and have it encoded between plans.

@@ -130,6 +130,8 @@ class Ingest:
             if not set(profile.arm_joint_names) <= set(message.name):
                 return  # two broadcasters on one topic: the other's turn
         fingers = () if topics.gripper_joint_states else profile.gripper_joint_names
+        if self._joints is not None and not {*profile.arm_joint_names, *fingers} & {*message.name}:
+            return  # another part of the robot, on a topic that has brought the arm before
         gripper = None
         try:
             if not topics.gripper_joint_states:
@@ -147,18 +149,25 @@ class Ingest:
         if is_new_place:
             self._forget_places()
         if gripper is not None:
-            self._gripper = (stamp_ns, gripper)
-        self._joints = JointPositions(stamp_ns=stamp_ns, positions_rad=joints)
+            self._keep_gripper(stamp_ns, gripper)
+        sample = JointPositions(stamp_ns=stamp_ns, positions_rad=joints)
+        if self._joints is None or stamp_ns > self._joints.stamp_ns:
+            self._joints = sample  # late ones, or a bag's, are not where the arm is
         self._buffer.push_joints(
             stamp_ns, joints, now_ns=self._now_ns(), monotonic_ns=self._clock.monotonic_ns()
         )
-        self._make_state(stamp_ns)
+        self._make_state(sample)
 
     def on_gripper_joint_states(self, message: JointState) -> None:
         """Take the joints of the fingers where they come apart from the arm's."""
         closedness = closedness_from_joints(message, self._profile)
         topic = self._profile.topics.gripper_joint_states
-        self._gripper = (self._stamp_ns(message, topic), closedness)
+        self._follow_clock()
+        self._keep_gripper(self._stamp_ns(message, topic), closedness)
+
+    def _keep_gripper(self, stamp_ns: int, closedness: float) -> None:
+        if self._gripper is None or stamp_ns > self._gripper[0]:
+            self._gripper = (stamp_ns, closedness)
 
     def on_tool_pose(self, message: PoseStamped) -> None:
         """Take the tool pose and make a robot state of it and the newest gripper."""
@@ -170,17 +179,17 @@ class Ingest:
             raise
         self._push_state(state)
 
-    def _make_state(self, stamp_ns: int) -> None:
+    def _make_state(self, joints: JointPositions) -> None:
         """Make a robot state where the pose does not have a topic of its own."""
         if self._transform is not None:
             found = self._transform.newest()
             self._push_state(state_from_transform(found, self._closedness(), self._profile))
         elif self._profile.state_source == 'joints':
-            assert self._kinematics is not None and self._joints is not None
-            position, quaternion = self._kinematics.forward(self._joints.positions_rad)
+            assert self._kinematics is not None
+            position, quaternion = self._kinematics.forward(joints.positions_rad)
             self._push_state(
                 RobotState(
-                    stamp_ns=stamp_ns,
+                    stamp_ns=joints.stamp_ns,
                     position_m=position,
                     quaternion_xyzw=quaternion,
                     gripper_closedness=self._closedness(),
@@ -234,6 +243,7 @@ class Ingest:
         """Forget what was seen before the clock jumped."""
         if self._buffer.epoch != self._epoch:
             self._epoch = self._buffer.epoch
+            self._gripper = self._joints = None
             self._frames.reset()
             self._states.reset()
 

@@ -12,9 +12,8 @@ import bisect
 from dataclasses import dataclass
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
 import numpy as np
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image as ImageMessage
 
 from wm_planner.core.errors import WmPlannerError
@@ -23,13 +22,15 @@ from wm_planner.core.profile import RobotProfile
 from wm_planner.core.types import ActionKind, Image, Observation, RobotState
 from wm_planner.ros import qos
 from wm_planner.ros.client import PlannerClient
-from wm_planner.ros.conversions import closedness_from_joints, state_from_message
 from wm_planner.ros.images import image_from_compressed, image_from_message
+from wm_planner.ros.plan_record import start_from_message
 from wm_planner.ros.stamps import stamp_to_ns
-from wm_planner_msgs.msg import PlanDiagnostics
+from wm_planner_msgs.msg import PlanDiagnostics, PlanStart
+
+PLAN_TOPIC = '/wm_planner/plan_diagnostics'
+START_TOPIC = '/wm_planner/plan_start'
 
 _KEPT_FRAMES = 64
-_KEPT_STATES = 2048
 _SAME_MOMENT_NS = 120_000_000
 _POSITION = (ActionKind.DX.value, ActionKind.DY.value, ActionKind.DZ.value)
 
@@ -41,44 +42,43 @@ class Moment:
     observation: Observation
     asked_m: Array  # [3] in base_frame
     asked_closedness: float | None
+    follows: bool = True  # no plan was lost between the moment before and this one
 
 
 class MoveRecorder:
-    """Takes pictures, states and plans in the order of arrival; ``moments`` grows by one a plan.
+    """Takes pictures and plans in the order of arrival; ``moments`` grows by one a plan.
+
+    Robot states are those that the planner planned from (~/plan_start): whatever they come from on
+    this robot, its topic, its joints or tf, the planner has put them together.
 
     ``frames`` is how many pictures ``step_s`` apart an observation holds, the newest that of the
-    plan. A plan whose pictures or state were lost on the way leaves no moment; ``lost`` counts it.
-    One thread at a time.
+    plan, at which the arm is at rest. A plan whose pictures were lost on the way leaves no moment;
+    ``lost`` counts it. One thread at a time.
     """
 
     def __init__(self, profile: RobotProfile, *, frames: int = 1, step_s: float = 0.25) -> None:
         self._profile = profile
         self._offsets_ns = [round(i * step_s * 1e9) for i in range(frames - 1, -1, -1)]
         self._images: list[tuple[int, Image]] = []  # stamp [ns], in order of arrival
-        self._states: list[tuple[int, RobotState]] = []
-        self._closedness: float | None = None
+        self._starts: dict[int, PlanStart] = {}  # by the plan's stamp, until the plan is there too
+        self._plans: dict[int, PlanDiagnostics] = {}
         self.moments: list[Moment] = []
         self.lost = 0
+        self._lost_before = 0
 
     def listen(self, client: PlannerClient) -> None:
-        """Follow a client's node and the robot's topics; the callbacks run inside its calls."""
+        """Follow a client's planner and the camera; the callbacks run inside its calls."""
         topics, subscribe = self._profile.topics, client.node.create_subscription
         is_compressed = topics.image.endswith('/compressed')
         kind: Any = CompressedImage if is_compressed else ImageMessage
         subscribe(kind, topics.image, self.on_image, qos.IMAGE)
-        subscribe(JointState, topics.joint_states, self.on_joints, qos.STATE)
-        subscribe(PoseStamped, topics.tool_pose, self.on_pose, qos.STATE)
+        subscribe(PlanStart, START_TOPIC, self.on_start, qos.STATUS)
         client.on_plan = self.on_plan
 
     @property
     def latest_image(self) -> Image | None:
         """Return the newest picture."""
         return self._images[-1][1] if self._images else None
-
-    @property
-    def latest_state(self) -> RobotState | None:
-        """Return the newest robot state."""
-        return self._states[-1][1] if self._states else None
 
     def on_image(self, message: ImageMessage | CompressedImage) -> None:
         """Take a picture; one that cannot be read is passed over."""
@@ -92,45 +92,51 @@ class MoveRecorder:
         self._images.append((stamp_to_ns(message.header.stamp), image))
         del self._images[:-_KEPT_FRAMES]
 
-    def on_joints(self, message: JointState) -> None:
-        """Take the joints, for the gripper."""
-        try:
-            self._closedness = closedness_from_joints(message, self._profile)
-        except WmPlannerError:
-            self._closedness = None
-
-    def on_pose(self, message: PoseStamped) -> None:
-        """Take a tool pose; it becomes a state once the gripper is known."""
-        if self._closedness is None:
-            return
-        try:
-            state = state_from_message(message, self._closedness, self._profile)
-        except WmPlannerError:
-            return
-        self._states.append((state.stamp_ns, state))
-        del self._states[:-_KEPT_STATES]
+    def on_start(self, message: PlanStart) -> None:
+        """Take what a plan was made from."""
+        self._starts[stamp_to_ns(message.header.stamp)] = message
+        self._match(stamp_to_ns(message.header.stamp))
 
     def on_plan(self, message: PlanDiagnostics) -> None:
-        """Take a plan, and what was seen at its moment."""
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        moments = [stamp_ns - offset for offset in self._offsets_ns]
-        images = [_nearest(self._images, moment) for moment in moments]
-        states = [_nearest(self._states, moment) for moment in moments]
-        if any(item is None for item in (*images, *states)):
+        """Take a plan."""
+        self._plans[stamp_to_ns(message.header.stamp)] = message
+        self._match(stamp_to_ns(message.header.stamp))
+
+    def _match(self, stamp_ns: int) -> None:
+        """Make the moment of a plan once both of its messages are there."""
+        if stamp_ns not in self._starts or stamp_ns not in self._plans:
+            return
+        start, plan = self._starts.pop(stamp_ns), self._plans.pop(stamp_ns)
+        # Those from before whose other half has not come have lost it.
+        for waiting in (self._starts, self._plans):
+            for old in [other for other in waiting if other < stamp_ns]:
+                del waiting[old]
+                self.lost += 1
+        states = start_from_message(start, len(plan.action_names)).states
+        images = [_nearest(self._images, stamp_ns - offset) for offset in self._offsets_ns]
+        found = [item for item in images if item is not None]
+        if len(found) < len(images):
             self.lost += 1
             return
-        asked = dict(zip(message.action_names, message.actions, strict=False))
+        asked = dict(zip(plan.action_names, plan.actions, strict=False))
         self.moments.append(
             Moment(
                 observation=Observation(
-                    images=np.stack([image for _, image in images]),  # type: ignore[misc]
-                    image_stamps_ns=tuple(stamp for stamp, _ in images),  # type: ignore[misc]
-                    states=tuple(state for _, state in states),  # type: ignore[misc]
+                    images=np.stack([image for _, image in found]),
+                    image_stamps_ns=tuple(stamp for stamp, _ in found),
+                    states=tuple(_state_at(states, stamp) for stamp, _ in found),
                 ),
                 asked_m=np.array([asked.get(name, 0.0) for name in _POSITION]),
                 asked_closedness=asked.get(ActionKind.GRIPPER.value),
+                follows=self.lost == self._lost_before,
             )
         )
+        self._lost_before = self.lost
+
+
+def _state_at(states: tuple[RobotState, ...], stamp_ns: int) -> RobotState:
+    """Return the state nearest in time: at rest one is as good as another."""
+    return min(states, key=lambda state: abs(state.stamp_ns - stamp_ns))
 
 
 def _nearest(items: list[tuple[int, Any]], stamp_ns: int) -> tuple[int, Any] | None:

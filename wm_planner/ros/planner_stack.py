@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 import threading
 
@@ -104,8 +105,26 @@ def build_stack(
     """Put the parts together around a loaded planner.
 
     ``description`` is what came on the topic, where the profile needs one and names no file. Raises
-    what the profile's sink, gripper or state source lack (see ``make_sink``).
+    what the profile's sink, gripper or state source lack (see ``make_sink``); then nothing of it is
+    left in the graph.
     """
+    with ExitStack() as made:
+        stack = _build(node, parameters, clock, worker, info, callbacks, description, made)
+        made.pop_all()  # it is the stack's from now on
+    return stack
+
+
+def _build(
+    node: Node,
+    parameters: PlannerParameters,
+    clock: Clock,
+    worker: PlanningWorker,
+    info: PlannerInfo,
+    callbacks: CallbackGuard,
+    description: RobotDescription | None,
+    made: ExitStack,
+) -> PlannerStack:
+    """Put the parts together, and tell ``made`` how to take those away that are in the graph."""
     config, profile = parameters.node_config(), parameters.profile()
     buffer_config = parameters.buffer_config(info.action_spec.step_duration_s)
     if info.wants_wrist_image and not profile.topics.wrist_image:
@@ -122,6 +141,8 @@ def build_stack(
     executor = PlanExecutor(config.executor, safety=safety)
     kinematics = build_kinematics(profile, description)
     transform = ToolTransform(node, profile) if profile.state_source == 'tf' else None
+    if transform is not None:
+        made.callback(transform.close)
     stops = StopListener(node, profile, clock, config.safety, callbacks)
     ingest = Ingest(
         buffer,
@@ -143,7 +164,9 @@ def build_stack(
         latest_joints=ingest.latest_joints,
         kinematics=kinematics if commands_joints(profile) else None,
         control_rate_hz=config.control_rate_hz,
+        safety=config.safety,
     )
+    made.callback(sink.close)
     commands = [publisher.topic_name for publisher in node.publishers if publisher not in before]
     controller = Controller(
         config.controller,
@@ -155,6 +178,7 @@ def build_stack(
         goal_tolerance=info.goal_tolerance,
         guards=stops.guards,
     )
+    made.callback(stops.close)
     stops.listen(controller, commands)
     return PlannerStack(
         profile=profile,

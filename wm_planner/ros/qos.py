@@ -31,6 +31,9 @@ IMAGE = _profile(2, ReliabilityPolicy.BEST_EFFORT)
 STATE = _profile(2, ReliabilityPolicy.BEST_EFFORT)
 """Joint states and tool poses, in and out; a late reader wants the newest, not a backlog."""
 
+WRENCH = _profile(100, ReliabilityPolicy.BEST_EFFORT)
+"""Force and torque, in: a contact of a few samples must not be overwritten by the next."""
+
 COMMAND = _profile(1, ReliabilityPolicy.RELIABLE)
 """Absolute targets; a queue of old ones would be replayed after a stall."""
 

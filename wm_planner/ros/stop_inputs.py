@@ -75,7 +75,7 @@ class StopListener:
             for profile in (qos.STATUS, qos.STATE):
                 self._subscribe(Bool, stops.estop_topic, self._on_estop, profile)
         if self._wrench is not None:
-            self._subscribe(WrenchStamped, stops.wrench_topic, self._on_wrench, qos.STATE)
+            self._subscribe(WrenchStamped, stops.wrench_topic, self._on_wrench, qos.WRENCH)
         if self._own:
             steady = RclpyClock(clock_type=ClockType.STEADY_TIME)
             look = self._callbacks.wrap('look_around', self._look_around)

@@ -68,8 +68,8 @@ def drive(client: PlannerClient, recorder: MoveRecorder, steps: int) -> list[Mom
     """Let an active planner node with the policy take ``steps`` moves; see ``make_moves``."""
     client.wait_for_data(_DATA_TIMEOUT_S)
     client.spin_until(
-        lambda: recorder.latest_image is not None and recorder.latest_state is not None,
-        lambda: NoDataError('the planner node has data, and none came here.'),
+        lambda: recorder.latest_image is not None,
+        lambda: NoDataError('the planner node has pictures, and none came here.'),
         _DATA_TIMEOUT_S,
     )
     picture = recorder.latest_image

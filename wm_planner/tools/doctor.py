@@ -230,7 +230,7 @@ def motion_findings(
     live = setup.image.frames[-1] if setup.image.frames else None
     if not findings:
         findings += check_driver(setup.commands, moves, is_moving=request.is_moving)
-    findings += check_gripper(setup.joints, profile, changes)
+    findings += check_gripper(setup.gripper, profile, changes)
     return [*findings, *check_orientation(live, goal, moves)]
 
 
@@ -239,6 +239,9 @@ def samples_from_moments(moments: Sequence[Any]) -> tuple[list[MoveSample], list
     moves, changes = [], []
     told: float | None = None  # what the gripper was told before
     for before, after in zip(moments, moments[1:], strict=False):
+        if not after.follows:  # two moves and what was asked for in one of them
+            told = None
+            continue
         first, second = before.observation, after.observation
         if float(np.linalg.norm(before.asked_m)) > 1e-6:
             moves.append(

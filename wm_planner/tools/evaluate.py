@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 import os
@@ -22,7 +23,7 @@ from wm_planner.evaluation.direct import (
 from wm_planner.evaluation.environments import SuiteName, default_robot, expand_suite
 from wm_planner.evaluation.leaderboard import check_of_benchmark, leaderboard_entry
 from wm_planner.evaluation.pictures import BAG, MOTION, PICTURES, VIDEO
-from wm_planner.evaluation.records import write_json
+from wm_planner.evaluation.records import EpisodeRecord, write_json
 from wm_planner.evaluation.runner import EvaluationConfig, RunRequest
 from wm_planner.evaluation.scores import score_rows
 from wm_planner.evaluation.settings import PlannerChoice, parse_values
@@ -41,7 +42,7 @@ def evaluate(
         str,
         typer.Option(
             help='ENVIRONMENT/SUITE, e.g. tabletop/reach; the leading parts alone stand for all '
-            'below: arena/static_obstacles/L0, arena.'
+            'below: arena/safety_static_obstacles/L0, arena.'
         ),
     ],
     planner: Annotated[
@@ -144,7 +145,18 @@ def evaluate(
     with Session(request, json_file, restart=restart) as session:
         _run(session, workers, ray_address)
     if leaderboard is not None:
-        write_json(leaderboard, leaderboard_entry(session.records, name=f'{planner} ({model})'))
+        write_json(leaderboard, _leaderboard_entry(request, session.records))
+
+
+def _leaderboard_entry(request: RunRequest, records: Sequence[EpisodeRecord]) -> dict[str, object]:
+    """Return the entry of a world model, or of a policy that has its own."""
+    choice, shown = request.choice, request.choice.shown_model
+    is_policy = choice.is_policy and not shown
+    return leaderboard_entry(
+        records,
+        name=f'{choice.planner} ({shown})' if shown else choice.planner,
+        model_type='vla' if is_policy else 'wam',
+    )
 
 
 def _wanted(**kinds: bool) -> tuple[str, ...]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +63,7 @@ def set_goal(
         ),
     ] = False,
     step_s: Annotated[
-        float, typer.Option(min=0.01, help='Set: how long a step of the planner takes [s].')
+        float, typer.Option(min=0.01, help='Set: what its times are counted in [s].')
     ] = 0.25,
     chain: Annotated[
         str,
@@ -83,8 +84,8 @@ def set_goal(
         raise UnknownNameError.among('chain (--chain)', chain, CHAINS)
     if is_goal_set(Path(goal).expanduser()):
         found = load_goal_set(Path(goal).expanduser())
-        steps = () if until_reached else found.steps(step_s)
-        _pursue_set(found, steps, node, timeout_s, chain=chain, enable=enable)
+        steps_of_s = 0.0 if until_reached else step_s
+        _pursue_set(found, steps_of_s, node, timeout_s, chain=chain, enable=enable)
         return
     wanted = find_goal(goal, GoalStore(folder))
     if gripper is not None:
@@ -111,14 +112,18 @@ def set_goal(
 
 def _pursue_set(
     found: GoalSet,
-    steps: tuple[int, ...],
+    step_s: float,
     node: str,
     timeout_s: float,
     *,
     chain: str,
     enable: bool,
 ) -> None:
-    """Pursue the goals of a set through ReachGoal and say how it ended; exit status 1 if not."""
+    """Pursue the goals of a set through ReachGoal and say how it ended; exit status 1 if not.
+
+    Each for the time of the demonstration, counted in steps of ``step_s`` that the planner turns
+    into its own; ``step_s`` 0 = without limit. The planner's to end, so this waits as long.
+    """
     shown, decision = -1, ''
 
     def feed(feedback: Any) -> None:
@@ -136,7 +141,9 @@ def _pursue_set(
             client.enable()
         result = client.reach_goal(
             found.pursued(),
-            steps_per_goal=steps,
+            steps_per_goal=found.steps(step_s) if step_s else (),
+            goal_step_s=step_s,
+            timeout_s=math.inf,
             chain=CHAINS.index(chain),
             on_feedback=feed,
         )

@@ -32,7 +32,7 @@ from wm_planner.imagination.frame_bank import ASPECT_TOLERANCE
 from wm_planner.imagination.strip import Panel, draw_panels
 from wm_planner.models.registry import load_model
 from wm_planner.ros.frame_source import Frame, Recording, read_recording
-from wm_planner.ros.goal_set import SHEET_FILE, GoalSet, SetGoal, save_goal_set
+from wm_planner.ros.goal_set import SHEET_FILE, GoalSet, SetGoal, check_free, save_goal_set
 from wm_planner.ros.goal_store import StoredGoal, read_picture, write_picture
 
 _SHEET_PX = 160
@@ -83,6 +83,7 @@ def extract_goals(
         console.print(
             'The camera is not known, so the aspect of the pictures is not checked; --like does.'
         )
+    check_free(out, overwrite=overwrite)
     out.mkdir(parents=True, exist_ok=True)
     sheet = out / SHEET_FILE
     write_picture(sheet, contact_sheet(found.goals))

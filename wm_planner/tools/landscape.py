@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import json
 import math
 from pathlib import Path
@@ -19,18 +19,22 @@ from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
 from wm_planner.core.types import ActionSpec, Goal, Observation, RobotState
-from wm_planner.evaluation.settings import PlannerChoice, parse_values
+from wm_planner.evaluation.records import jsonable
+from wm_planner.evaluation.runner import Seedable
+from wm_planner.evaluation.settings import parse_values
 from wm_planner.evaluation.threads import planning_threads
-from wm_planner.factory import make_planner
 from wm_planner.imagination.figures import draw_landscape
 from wm_planner.imagination.frame_bank import ASPECT_TOLERANCE
 from wm_planner.planning.landscape import Landscape, LandscapeConfig, run_landscape
+from wm_planner.tools.recorded_choice import choose
 
 if TYPE_CHECKING:
     from wm_planner.core.types import Image
 
 _DOWN_XYZW = (1.0, 0.0, 0.0, 0.0)
 _AXES = ('dx', 'dy', 'dz')
+_ROBOT = 'panda_sim'
+_RESOLUTION = LandscapeConfig().resolution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +64,25 @@ def landscape(
     true: Annotated[
         str, typer.Option(help='dx,dy,dz of the true displacement [m]: marked as well.')
     ] = '',
-    planner: Annotated[str, typer.Option(help='Optimizer that chooses the action.')] = 'cem',
-    model: Annotated[str, typer.Option(help='World model.')] = 'tabletop',
+    planner: Annotated[
+        str, typer.Option(help='Optimizer that chooses the action; none: the recorded one, or cem.')
+    ] = '',
+    model: Annotated[
+        str, typer.Option(help='World model; none: the recorded one, or tabletop.')
+    ] = '',
     extent: Annotated[
-        float, typer.Option(min=0.0, help='Half the side of a slice [m]; 0 = one step.')
-    ] = 0.0,
-    resolution: Annotated[int, typer.Option(min=3, help='Points along a side.')] = 21,
-    seed: Annotated[int, typer.Option(min=0, help='Seed of the plan.')] = 0,
-    robot: Annotated[str, typer.Option(help='Robot profile: its topics.')] = 'panda_sim',
+        float | None, typer.Option(min=0.0, help='Half the side of a slice [m]; none: one step.')
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=3, help='Points along a side; none: 21.')
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help='Seed of the plan; none: the recorded one, or 0.')
+    ] = None,
+    robot: Annotated[
+        str,
+        typer.Option(help='Robot profile, its topics and calibration; none: the recorded one.'),
+    ] = '',
     node: Annotated[str, typer.Option('--node', help='Full name of the planner.')] = '/wm_planner',
     values: Annotated[
         list[str] | None, typer.Option('--set', help='NAME=VALUE, as for evaluate; repeatable.')
@@ -75,36 +90,58 @@ def landscape(
 ) -> None:
     """Draw how good the planner thinks each displacement of the tool would be, and what it chose.
 
-    One of three sources: --live, a BAG, or --now with --goal and --pose.
+    One of three sources: --live, a BAG, or --now with --goal and --pose. A running node computes
+    with its own settings, ~/landscape.* among them; a bag's are those recorded, unless others are
+    given.
     """
     sources = [live, bag is not None, now is not None or goal is not None]
     if sum(sources) != 1:
         raise InvalidParameterError(
             f'{sum(sources)} sources were given; valid: one of --live, a BAG, or --now with --goal.'
         )
-    config = LandscapeConfig(extent_m=extent, resolution=resolution)
+    asked = {
+        '--planner': planner or None,
+        '--model': model or None,
+        '--extent': extent,
+        '--resolution': resolution,
+        '--seed': seed,
+        '--set': values or None,
+    }
+    given = [name for name, value in asked.items() if value is not None]
+    if live and given:
+        raise InvalidParameterError(
+            f'{", ".join(given)} with --live: the node computes with its own settings; valid: its '
+            'parameters landscape.*, or a BAG.'
+        )
     true_m = _vector(true, '--true') if true else None
     if live:
         from wm_planner.tools.landscape_live import live_landscape
 
         found, chosen, pictures = live_landscape(
-            node, RobotProfile.from_yaml(robot_profile_file(robot))
+            node, RobotProfile.from_yaml(robot_profile_file(robot or _ROBOT))
         )
     else:
-        choice = PlannerChoice(planner=planner, model=model, values=parse_values(values or []))
+        recording = None if bag is None else _Recording(bag, node)
+        recorded = {} if recording is None else recording.run.settings
+        profile = RobotProfile.from_yaml(
+            robot_profile_file(robot or str(recorded.get('robot') or _ROBOT))
+        )
+        choice = choose(recorded, profile, parse_values(values or []), planner=planner, model=model)
+        config = LandscapeConfig(extent_m=extent or 0.0, resolution=resolution or _RESOLUTION)
         with planning_threads():
-            made = make_planner(choice.planner, choice.model, choice.settings(), device='cpu')
-            if hasattr(made, 'seed'):
-                made.seed(seed)
-            scene = (
-                _from_pictures(now, goal, pose, gripper, made)
-                if bag is None
-                else _from_bag(bag, robot, at, made.action_spec, node)
-            )
+            made = choice.make()
+            if isinstance(made, Seedable):
+                made.seed(choice.seed if seed is None else seed)
+            if recording is None:
+                scene = _from_pictures(now, goal, pose, gripper, made)
+            else:
+                scene = recording.scene(profile, at, made.action_spec)
+            if {'--planner', '--model', '--seed', '--set'} & set(given):
+                scene = replace(scene, chosen_m=None)  # the recorded choice is another's
             found, chosen = _computed(made, scene, config)
         pictures = (scene.observation.images[-1], scene.goal.image)
     draw_landscape(found, out, now=pictures[0], goal=pictures[1], chosen_m=chosen, true_m=true_m)
-    typer.echo(json.dumps({'picture': str(out), **summary(found, chosen)}))
+    typer.echo(json.dumps(jsonable({'picture': str(out), **summary(found, chosen)})))
 
 
 def summary(found: Landscape, chosen_m: Array | None) -> dict[str, Any]:
@@ -166,27 +203,34 @@ def _from_pictures(
     )
 
 
-def _from_bag(path: Path, robot: str, at_s: float, spec: ActionSpec, node: str) -> _Scene:
-    from wm_planner.ros.bag_reader import BagReader
-    from wm_planner.ros.replay_source import plan_at, read_run, run_moments
+class _Recording:
+    """A bag, read without ROS being imported by those who do not need it."""
 
-    profile = RobotProfile.from_yaml(robot_profile_file(robot))
-    bag = BagReader(path)
-    bag.require(profile.topics.image, 'the camera')
-    run = read_run(bag, node)
-    run.plans = [run.plans[plan_at(run, at_s)]]
-    moments, skipped = run_moments(bag, run, profile, spec)
-    if not moments:
-        raise InvalidParameterError(
-            f'that plan cannot be looked at ({", ".join(skipped)}); valid: another --at.'
+    def __init__(self, path: Path, node: str) -> None:
+        from wm_planner.ros.bag_reader import BagReader
+        from wm_planner.ros.replay_source import read_run
+
+        self._bag = BagReader(path)
+        self.run = read_run(self._bag, node)
+
+    def scene(self, profile: RobotProfile, at_s: float, spec: ActionSpec) -> _Scene:
+        """Return what the plan made ``at_s`` after the first was made from."""
+        from wm_planner.ros.replay_source import plan_at, run_moments
+
+        self._bag.require(profile.topics.image, 'the camera')
+        plans = [self.run.plans[plan_at(self.run, at_s)]]
+        moments, skipped = run_moments(self._bag, replace(self.run, plans=plans), profile, spec)
+        if not moments:
+            raise InvalidParameterError(
+                f'that plan cannot be looked at ({", ".join(skipped)}); valid: another --at.'
+            )
+        moment = moments[0]
+        assert moment.actions is not None
+        return _Scene(
+            observation=moment.observation,
+            goal=moment.goal,
+            chosen_m=displacement_of(moment.actions[0], spec),
         )
-    moment = moments[0]
-    assert moment.actions is not None
-    return _Scene(
-        observation=moment.observation,
-        goal=moment.goal,
-        chosen_m=displacement_of(moment.actions[0], spec),
-    )
 
 
 def check_aspect(image: Image, like: Image, what: str) -> None:

@@ -30,9 +30,11 @@ _TIMEOUT_S = 60.0
 def live_landscape(
     node: str, profile: RobotProfile
 ) -> tuple[Landscape, Array | None, tuple[Image, Image]]:
-    """Have a landscape computed; return it, the action chosen last, and both pictures.
+    """Have a landscape computed; return it, the action chosen last for its goal, and both pictures.
 
-    Raises what ~/compute_landscape answers, or NoDataError where something does not come.
+    What a cloud does not say is unknown: in how many steps a displacement is made (0), and, before
+    there is a plan toward that goal, the present energy (NaN). Raises what ~/compute_landscape
+    answers, or NoDataError where something does not come.
     """
     seen: dict[str, Any] = {}
 
@@ -62,14 +64,19 @@ def live_landscape(
         )
         status = client.status
     cloud = seen['cloud']
-    energy = math.nan if status is None else float(status.goal_energy)
     goal_id = '' if status is None else str(status.goal_id)
+    plan = seen.get('plan')
+    if plan is not None and plan.goal_id != goal_id:
+        plan = None  # of the goal before
     found = landscape_of(
-        cloud_from_message(cloud), goal_id, stamp_to_ns(cloud.header.stamp), energy
+        cloud_from_message(cloud),
+        goal_id,
+        stamp_to_ns(cloud.header.stamp),
+        math.nan if plan is None else float(plan.goal_energy),
     )
     return (
         found,
-        _chosen(seen.get('plan')),
+        None if plan is None else _chosen(plan),
         (
             image_from_message(seen['now']),
             image_from_message(seen['goal']),
@@ -94,7 +101,7 @@ def landscape_of(
             quaternion_xyzw=np.array([0.0, 0.0, 0.0, 1.0]),
             gripper_closedness=0.0,
         ),
-        steps=1,
+        steps=0,
         offsets_m=x - x.mean(),
         xy=values[0],
         xz=values[1],
@@ -102,8 +109,6 @@ def landscape_of(
     )
 
 
-def _chosen(plan: PlanDiagnostics | None) -> Array | None:
-    if plan is None:
-        return None
+def _chosen(plan: PlanDiagnostics) -> Array:
     values = dict(zip(plan.action_names, plan.actions[: len(plan.action_names)], strict=True))
     return np.array([values.get(name, 0.0) for name in ('dx', 'dy', 'dz')])

@@ -145,9 +145,12 @@ class LiveGraph:
         """Forbid motion, start an episode, and wait until both sides are in it.
 
         After this the planner's clock is later than the start, so no frame from before it will be
-        planned from. Raises SimulatorError for a start that is solved already.
+        planned from. A latched fault or stop is left first. Raises SimulatorError for a start that
+        is solved already.
         """
         client = self.client
+        if self.status.state in (PlannerStatus.FAULT, PlannerStatus.EMERGENCY_STOP):
+            client.reset()  # latched by the episode before, which has failed for it
         client.enable(False)
         goals = client.reset_episode(suite, seed=seed, episode=episode)
 

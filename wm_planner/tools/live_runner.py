@@ -11,11 +11,21 @@ import math
 import time
 
 from wm_planner.bringup import ParameterValue
-from wm_planner.core.errors import InputError, PlanningError, UnknownNameError
+from wm_planner.control.controller import ControllerConfig
+from wm_planner.core.errors import (
+    DataError,
+    InputError,
+    PlanningError,
+    SafetyError,
+    UnknownNameError,
+    WmPlannerError,
+)
+from wm_planner.evaluation.episode import JUDGED
 from wm_planner.evaluation.pictures import BAG
 from wm_planner.evaluation.records import TERMINATIONS, EpisodeRecord
 from wm_planner.evaluation.runner import EpisodeSpec, RunRequest
 from wm_planner.evaluation.settings import PlannerChoice, Value
+from wm_planner.evaluation.workers import lost_record
 from wm_planner.policies.registry import POLICIES
 from wm_planner.ros.client import EpisodeGoals, ReachResult
 from wm_planner.ros.stamps import stamp_to_ns
@@ -27,9 +37,18 @@ from wm_planner_msgs.msg import EpisodeStatus, PlanDiagnostics, PlannerStatus
 BRIDGE_ENVIRONMENTS = ('tabletop', 'arena')
 """The environments that the simulator bridge of profile ``sim`` hosts."""
 
+_PLANNER_TIMEOUT = 'controller.planner_timeout_s'
 _STATUS_TOPIC = '/wm_planner/status'
 _ARENA_RATE_HZ = 20.0  # of the cameras: a frame for each control step
 _WALL_S_PER_STEP = 10.0  # patience: a step is 0.25 s, a plan a few tenths, a busy machine slow
+_CHAIN_HOLD_NS = 1_000_000_000  # a chain ends where it likes: what it holds has to stay there
+_NO_RESULT: tuple[tuple[type[WmPlannerError], str], ...] = (
+    (SafetyError, 'safety_stop'),
+    (DataError, 'stale_data'),
+    (WmPlannerError, 'planner_failed'),
+)
+"""How an episode without a result of its action has ended, by its error."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -39,7 +58,8 @@ class LiveRunner:
     Each episode is one ReachGoal action with the episode's pictures, gripper states, instruction
     and step counts, and a tolerance that is never met, so that all steps are used as in a direct
     run, unless the suite's own rule ends the episode. Success is what the simulator says after the
-    last step. Main thread.
+    last step, with a chain by progress a second later. What goes wrong with the planner, its data
+    or its safety ends one episode, which has failed; the next begins with a reset. Main thread.
     """
 
     def __init__(self, graph: LiveGraph, request: RunRequest) -> None:
@@ -68,22 +88,27 @@ class LiveRunner:
     def _run(self, spec: EpisodeSpec) -> EpisodeRecord:
         begin = time.monotonic()
         graph, seed, episode = self._graph, spec.seed, spec.episode
-        goals = graph.begin_episode(spec.suite.suite, seed=seed, episode=episode)
+        try:
+            goals = graph.begin_episode(spec.suite.suite, seed=seed, episode=episode)
+            graph.client.enable(True)
+        except (DataError, PlanningError, SafetyError) as error:
+            # Of this episode alone: the sweep goes on, and the next one begins with a reset.
+            _logger.warning('%s/%d/%d cannot begin: %s', spec.suite, seed, episode, error)
+            return lost_record(spec, self._request, _without_result(error), error)
         start_distance_m = _number_or_none(graph.episode.distance_m)
         before = graph.status
         self._plan_ms, self._plan_rollouts, self._energies = [], [], []
         self._decisions = []
-        graph.client.enable(True)
         result, error = None, None
         try:
             result = self._reach(goals)
-        except (PlanningError, InputError) as raised:
+        except (DataError, PlanningError, InputError, SafetyError) as raised:
             error = raised
             _logger.warning('%s/%d/%d: %s', spec.suite, seed, episode, raised)
-        end = graph.wait_for_episode_after(stamp_to_ns(graph.status.header.stamp))
         after = graph.status
-        graph.client.enable(False)
-        termination = _termination(result, end)
+        hold_ns = _CHAIN_HOLD_NS if self._request.config.chain == 'progress' else 0
+        end = self._ended(stamp_to_ns(graph.status.header.stamp) + hold_ns)
+        termination = _termination(result, end) if error is None else _without_result(error)
         return EpisodeRecord(
             episode_id=f'{spec.suite}/{seed}/{episode}',
             suite=str(spec.suite),
@@ -91,7 +116,7 @@ class LiveRunner:
             model=self._request.choice.shown_model,
             seed=seed,
             episode=episode,
-            success=bool(end.success) and not end.failed and termination in ('reached', 'timeout'),
+            success=bool(end.success) and not end.failed and termination in JUDGED,
             start_distance_m=start_distance_m,
             final_distance_m=_number_or_none(end.distance_m),
             steps=sum(result.goal_steps) if result else 0,
@@ -126,6 +151,19 @@ class LiveRunner:
             timeout_s=patience_s,
             on_feedback=self._on_feedback,
         )
+
+    def _ended(self, stamp_ns: int) -> EpisodeStatus:
+        """Have the end charged where that is due, forbid motion, and return how it then stands.
+
+        The truth of success is that of ``stamp_ns`` [ns, simulated] or later.
+        """
+        graph = self._graph
+        end = graph.wait_for_episode_after(stamp_ns)
+        if not end.is_over:
+            graph.client.end_episode()
+            end = graph.wait_for_episode_after(stamp_to_ns(graph.episode.header.stamp) + 1)
+        graph.client.enable(False)
+        return end
 
     def _on_feedback(self, feedback: ReachGoal.Feedback) -> None:
         if feedback.decision and feedback.decision not in self._decisions:  # they are numbered
@@ -174,7 +212,11 @@ def open_live_runner(request: RunRequest) -> Iterator[LiveRunner]:
     config = GraphConfig(
         arguments=arguments,
         parameters={
-            'wm_planner': {**_chosen(request.choice), 'device': request.device},
+            'wm_planner': {
+                **_patience(request.choice),
+                **_chosen(request.choice),
+                'device': request.device,
+            },
             'sim_bridge': bridge,
         },
     )
@@ -193,16 +235,33 @@ def _wants_wrist(choice: PlannerChoice) -> bool:
     return bool(choice.values.get('planning.use_wrist_image', is_wanted))
 
 
+def _patience(choice: PlannerChoice) -> dict[str, Value]:
+    """Return how long the node waits for a plan: longer than a policy's server may take for one."""
+    if not choice.is_policy:
+        return {}
+    config_class = POLICIES.get(choice.planner).config_class
+    waits = [
+        float(choice.values.get(f'planning.{name}', getattr(config_class, name, 0.0)))
+        for name in ('timeout_s', 'first_timeout_s')
+    ]
+    usual_s = ControllerConfig().planner_timeout_s
+    return {_PLANNER_TIMEOUT: max(waits) + usual_s} if max(waits) > usual_s / 2 else {}
+
+
 def _chosen(choice: PlannerChoice) -> dict[str, Value]:
     """Return the node's parameters beyond planner and model; no preset is none of them."""
     preset = {'preset': choice.preset} if choice.preset else {}
     return {**preset, **choice.values}
 
 
+def _without_result(error: WmPlannerError) -> str:
+    """Return how an episode ended whose action gave no result, in the words of the records."""
+    return next(name for kind, name in _NO_RESULT if isinstance(error, kind))
+
+
 def _termination(result: ReachResult | None, end: EpisodeStatus) -> str:
     """Return how an episode ended, in the words of the records."""
-    if result is None:
-        return 'planner_failed'
+    assert result is not None, 'there is a result where there is no error'
     if end.is_over and result.termination == ReachGoal.Result.CANCELED:  # by this runner
         return 'reached' if end.success else 'timeout'
     return TERMINATIONS[result.termination]

@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 import typer
 
-from wm_planner.core.errors import DemonstrationError, InvalidParameterError
+from wm_planner.core.errors import DemonstrationError
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
@@ -26,9 +25,9 @@ from wm_planner.evaluation.replay import (
     check_comparable,
     replay_moments,
 )
-from wm_planner.evaluation.settings import PlannerChoice, parse_values
+from wm_planner.evaluation.settings import parse_values
 from wm_planner.evaluation.threads import planning_threads
-from wm_planner.factory import PlannerSettings, make_planner
+from wm_planner.factory import check_names
 from wm_planner.ros.bag_reader import BagReader
 from wm_planner.ros.goal_store import read_picture
 from wm_planner.ros.replay_source import (
@@ -37,6 +36,7 @@ from wm_planner.ros.replay_source import (
     read_run,
     run_moments,
 )
+from wm_planner.tools.recorded_choice import choose
 
 
 def replay(
@@ -79,20 +79,28 @@ def replay(
     is_reproduction = bool(run.settings and run.plans) and not any(
         (planner, model, preset, seed is not None, device, values)
     )
-    chosen = _choice(run, planner, model, preset, parse_values(values or []))
+    chosen = choose(
+        run.settings,
+        profile,
+        parse_values(values or []),
+        planner=planner,
+        model=model,
+        preset=preset,
+        device=device,
+    )
+    check_names(chosen.planner, preset)
     threads = int(run.settings.get('num_threads', 0)) if is_reproduction else 0
     with planning_threads(threads):
-        made = make_planner(
-            chosen['planner'],
-            chosen['model'],
-            chosen['settings'],
-            device=device or str(run.settings.get('device', 'cpu')),
-        )
+        made = chosen.make()
         moments, skipped = _moments(source, run, profile, made, goal, camera)
         moments = moments[:limit] if limit else moments
         if is_reproduction:
             check_comparable(made, moments)
-        config = ReplayConfig(seed=seed or 0, samples=samples, elites=max(1, samples // 10))
+        config = ReplayConfig(
+            seed=chosen.seed if seed is None else seed,
+            samples=samples,
+            elites=max(1, samples // 10),
+        )
         console = Console(stderr=True)
         bar = iter(track(moments, description='replay', console=console, transient=True))
         next(bar, None)
@@ -105,9 +113,9 @@ def replay(
         )
     result = Replay(
         source=str(bag),
-        planner=chosen['planner'],
-        model=chosen['model'],
-        settings={'preset': chosen['preset'], 'values': chosen['values']},
+        planner=chosen.planner,
+        model=chosen.model,
+        settings={'preset': chosen.preset, 'values': chosen.values},
         seed=config.seed,
         is_reproduction=is_reproduction,
         steps=steps,
@@ -116,36 +124,6 @@ def replay(
     if json_file is not None:
         write_json(json_file, result.as_json())
     Console().print(replay_table(result))
-
-
-def _choice(
-    run: RecordedRun, planner: str, model: str, preset: str, values: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what to plan with: what was recorded, changed by what was given."""
-    recorded = run.settings
-    names = {
-        'planner': planner or str(recorded.get('planner', 'cem')),
-        'model': model or str(recorded.get('model', 'tabletop')),
-    }
-    is_same = bool(recorded) and all(names[k] == recorded[k] for k in names)
-    groups = {names['planner']: 'optimizer', 'objective': 'objective', 'planning': 'planner'}
-    groups['world_model'] = 'model'
-    all_values = {**(recorded['values'] if is_same and not preset else {}), **values}
-    PlannerChoice(planner=names['planner'], model=names['model'], preset=preset)
-    sorted_values: dict[str, dict[str, Any]] = {}
-    for name, value in all_values.items():
-        group, _, key = name.partition('.')
-        if group not in groups:
-            raise InvalidParameterError(
-                f'--set {name}; valid: NAME=VALUE with a NAME in {", ".join(sorted(groups))}.'
-            )
-        sorted_values.setdefault(groups[group], {})[key] = value
-    return {
-        **names,
-        'preset': preset,
-        'values': dict(all_values),
-        'settings': PlannerSettings(preset=preset, **sorted_values),
-    }
 
 
 def _moments(

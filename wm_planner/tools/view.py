@@ -23,7 +23,12 @@ import webbrowser
 import typer
 
 from wm_planner.bringup import NodeStart
-from wm_planner.core.errors import DriverError, MissingPackageError, RecordingError
+from wm_planner.core.errors import (
+    DriverError,
+    InvalidParameterError,
+    MissingPackageError,
+    RecordingError,
+)
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.tools.process_group import ProcessGroup
@@ -46,20 +51,23 @@ class ServerConfig:
     web_port: int = WEB_PORT
     memory_mb: int = LIVE_MB
 
+    def __post_init__(self) -> None:
+        """Raise InvalidParameterError for every address at once: a page has to name one."""
+        if self.host in ('0.0.0.0', '::', ''):
+            raise InvalidParameterError(
+                f'--host {self.host!r} is every address of this machine, and the page has to name '
+                'the one it gets its data from; valid: one of them, e.g. 127.0.0.1.'
+            )
+
     @property
     def data_url(self) -> str:
         """Return where data are sent to."""
-        return f'rerun+http://{self.name}:{self.port}/proxy'
+        return f'rerun+http://{self.host}:{self.port}/proxy'
 
     @property
     def page_url(self) -> str:
         """Return the page to open."""
-        return f'http://{self.name}:{self.web_port}/?url={quote(self.data_url, safe="/:")}'
-
-    @property
-    def name(self) -> str:
-        """Return the address as this machine reaches it."""
-        return _LOOPBACK if self.host == '0.0.0.0' else self.host
+        return f'http://{self.host}:{self.web_port}/?url={quote(self.data_url, safe="/:")}'
 
     def command(self, program: Path, inner_port: int) -> list[str]:
         """Return the command line of the program, whose own page is at ``inner_port``."""
@@ -67,7 +75,7 @@ class ServerConfig:
             *(str(program), '--serve-web', '--bind', self.host),
             *('--port', str(self.port), '--web-viewer-port', str(inner_port)),
             *('--server-memory-limit', f'{self.memory_mb}MB', '--threads', '1'),
-            *('--cors-allow-origin', f'http://{self.name}:{self.web_port}'),
+            *('--cors-allow-origin', f'http://{self.host}:{self.web_port}'),
         ]
 
 
@@ -168,7 +176,7 @@ def serving(config: ServerConfig, program: Path) -> contextlib.AbstractContextMa
             'command': config.command(program, inner_port),
             'host': config.host,
             'web_port': config.web_port,
-            'inner_url': f'http://{config.name}:{inner_port}',
+            'inner_url': f'http://{config.host}:{inner_port}',
             'data_url': config.data_url,
         }
         group = ProcessGroup(
@@ -237,7 +245,7 @@ def _check_port(host: str, number: int) -> None:
 
 
 def _wait_for_server(group: ProcessGroup, config: ServerConfig, ports: Sequence[int]) -> None:
-    host = config.name
+    host = config.host
     deadline = time.monotonic() + _START_TIMEOUT_S
     for number in ports:
         while True:

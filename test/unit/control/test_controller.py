@@ -368,8 +368,8 @@ def test_nothing_is_sent_while_the_robot_state_is_unknown() -> None:
     rig.feeds_states = False
     rig.tick(40)
     assert rig.status.state is State.HOLDING
-    assert rig.sink.calls[-1] == 'hold'
-    assert rig.sink.calls.count('hold') == 1  # on the edge, not every tick
+    assert rig.sink.calls[-1] == 'stay'
+    assert rig.sink.calls.count('stay') == 1  # on the edge, not every tick
     rig.feeds_states = True
     rig.tick()
     assert rig.sink.calls[-1] == 'send'

@@ -17,6 +17,7 @@ from wm_planner.control.safety import command_to_hold
 from wm_planner.control.status import ControllerState, Termination
 from wm_planner.core.errors import (
     ContactForceError,
+    DriverError,
     EmergencyStopError,
     EmergencyStopLostError,
     FaultLatchedError,
@@ -70,8 +71,44 @@ def test_force_must_last_to_count_as_contact() -> None:
     found = guard.heard(*HARD, 70 * MS)
     assert isinstance(found, ContactForceError) and '25.0 N' in found.message
     assert guard.trouble(71 * MS) is found
+    guard.forget()
+    assert guard.trouble(71 * MS) is found, 'not while it lasts'
     guard.heard(*CALM, 80 * MS)
+    assert guard.trouble(81 * MS) is found, 'a hold relieves it'
+    guard.forget()
     assert guard.trouble(81 * MS) is None
+
+
+def test_contact_that_is_over_before_the_next_tick_stops_the_arm() -> None:
+    """A blow of 5 ms came and went between two ticks, and nothing stopped."""
+    guard = WrenchGuard(stops(wrench_timeout_s=5.0))
+    rig = ControlRig(guards=[guard])
+    guard.heard(*CALM, rig.clock.monotonic_ns())
+    rig.pursue()
+    rig.tick_until(lambda status: status.state is ControllerState.EXECUTING)
+    now = rig.clock.monotonic_ns()
+    guard.heard([0.0, 0.0, 100.0], [0.0, 0.0, 0.0], now + 5 * MS)
+    guard.heard(*CALM, now + 10 * MS)
+    with pytest.raises(ContactForceError):
+        rig.controller.enable(True)  # asked for while it is enabled: forgets nothing
+    status = rig.tick()
+    assert (status.state, status.error_code) == (ControllerState.FAULT, 411)
+    rig.controller.reset()
+    rig.controller.enable(True)
+    assert rig.tick().state is ControllerState.IDLE
+
+
+def test_contact_that_lasts_keeps_motion_from_being_enabled() -> None:
+    guard = WrenchGuard(stops(wrench_timeout_s=5.0))
+    rig = ControlRig(guards=[guard])
+    rig.tick()
+    guard.heard([0.0, 0.0, 100.0], [0.0, 0.0, 0.0], rig.clock.monotonic_ns())
+    for _ in range(2):
+        with pytest.raises(ContactForceError):
+            rig.controller.enable(True)
+        rig.controller.reset()
+    guard.heard(*CALM, rig.clock.monotonic_ns())
+    rig.controller.enable(True)
 
 
 @pytest.mark.parametrize('wrench', [([41.0, 0, 0], [0, 0, 0]), ([0, 0, 0], [0, 21.0, 0])])
@@ -208,7 +245,7 @@ def test_arm_that_is_too_fast_is_told_nothing_any_more(rig: ControlRig) -> None:
     calls = list(rig.sink.calls)
     rig.tick(20)
     assert rig.status.state is ControllerState.FAULT and rig.status.error_code == 414
-    assert rig.sink.calls == calls
+    assert rig.sink.calls == [*calls, 'forget']
 
 
 def test_arm_that_leaves_what_it_holds_is_followed_once_and_not_twice() -> None:
@@ -249,3 +286,71 @@ def test_arm_that_is_far_outside_the_box_is_told_nothing_at_all() -> None:
     status = rig.tick(3)
     assert (status.state, status.error_code) == (ControllerState.FAULT, 403)
     assert rig.sent == []
+
+
+# while something is latched, holds go out ---------------------------------------------------------
+
+
+def latched_rig() -> ControlRig:
+    """Return a rig whose planner has died, with the arm held, and two alarms."""
+    rig = ControlRig(guards=[Alarm(), Alarm()])
+    rig.pursue()
+    rig.tick_until(lambda status: status.state is ControllerState.EXECUTING)
+    rig.worker.is_dead = True
+    assert rig.tick(5).error_code == 304
+    assert rig.sink.calls[-1] == 'send', 'it is held'
+    return rig
+
+
+def test_second_publisher_silences_an_arm_that_is_held_by_a_fault() -> None:
+    """Somebody frees the arm by hand: both commanded it."""
+    rig = latched_rig()
+    number = len(rig.sink.calls)
+    alarm(rig).error = SecondPublisherError('teleop.')
+    rig.tick(10)
+    assert rig.sink.calls[number:] == ['hold']
+    assert rig.status.error_code == 304, 'the first is what is to be mended'
+
+
+def test_overspeed_silences_an_arm_that_is_held_by_a_fault() -> None:
+    rig = latched_rig()
+    number = len(rig.sink.calls)
+    alarm(rig).error = OverspeedError('fast.')
+    rig.tick(10)
+    assert rig.sink.calls[number:] == ['forget']
+
+
+def test_overspeed_silences_without_a_hold_beside_an_emergency_stop() -> None:
+    rig = latched_rig()
+    number = len(rig.sink.calls)
+    alarm(rig).error = EmergencyStopLostError('silent.')
+    second: Any = rig.controller._guards[1]
+    second.error = OverspeedError('fast.')
+    rig.tick(10)
+    assert rig.sink.calls[number:] == ['forget']
+    assert rig.status.state is ControllerState.EMERGENCY_STOP
+
+
+def test_emergency_stop_takes_the_place_of_a_fault_and_never_the_other_way() -> None:
+    rig = latched_rig()
+    holds = rig.sink.calls.count('hold')
+    alarm(rig).error = EmergencyStopLostError('silent.')
+    status = rig.tick(10)
+    assert (status.state, status.error_code) == (ControllerState.EMERGENCY_STOP, 413)
+    assert rig.sink.calls.count('hold') == holds + 1, 'once, where the arm is'
+    with pytest.raises(EmergencyStopLostError):
+        rig.controller.reset()
+    rig.sink.raises = DriverError('cable.')
+    assert rig.tick(3).state is ControllerState.EMERGENCY_STOP
+
+
+def test_contact_while_a_fault_is_latched_is_held_where_it_happens_once() -> None:
+    rig = latched_rig()
+    rig.robot.place((0.5, 0.01, 0.3))
+    alarm(rig).error = ContactForceError('ouch.')
+    rig.tick()
+    place = rig.buffer.latest_state()
+    assert place is not None and rig.sink.calls[-2:] == ['hold', 'send']
+    rig.tick(10)
+    np.testing.assert_allclose(rig.sent[-1].position_m, place.position_m, atol=1e-9)
+    assert rig.sink.calls.count('hold') == 1, 'a pushed arm is not followed'

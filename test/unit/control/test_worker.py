@@ -355,6 +355,40 @@ def test_worker_says_why_the_planner_could_not_be_made_again() -> None:
     assert worker.busy_since_ns() is None
 
 
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+def test_goals_that_wait_for_a_planner_that_cannot_be_made_again_are_told() -> None:
+    """They were never answered."""
+    planners, may_fail = [FakePlanner(_die)], threading.Event()
+
+    def factory():
+        if planners:
+            return planners.pop()
+        assert may_fail.wait(30.0)
+        raise ModelLoadError('gone.')
+
+    worker = PlanningWorker(factory)
+    worker.start(30.0)
+    worker.submit(a_request(1))
+    wait_for(lambda: not worker.is_alive(), what='the end of the thread')
+    worker.revive()
+    answers = []
+    worker.prepare_goal(a_goal(), answers.append)
+    worker.when_idle(lambda planner: iter(()), answers.append)
+    assert answers == []
+    may_fail.set()
+    wait_for(lambda: len(answers) == 2, what='both answers')
+    assert all(isinstance(answer, PlannerFailedError) for answer in answers)
+
+
+def test_factory_that_ends_the_thread_is_no_reason_to_wait() -> None:
+    def factory():
+        raise SystemExit('no device')
+
+    worker = PlanningWorker(factory)
+    with pytest.raises(PlannerFailedError, match='SystemExit: no device'):
+        worker.start(600.0)  # PlannerTimeoutError after that
+
+
 @pytest.mark.parametrize('name', ['MemoryError', 'OutOfMemoryError'])
 def test_memory_that_runs_out_has_a_number_of_its_own(make, name) -> None:
     error = type(name, (RuntimeError,), {})

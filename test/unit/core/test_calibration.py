@@ -15,8 +15,11 @@ from wm_planner.core.calibration import (
     NO_TURN_XYZW,
     CameraCalibration,
     actions_to_base,
+    actions_to_model,
+    check_camera,
     profile_text_with,
     spec_in_base,
+    std_in_base,
     weights_name,
 )
 from wm_planner.core.errors import (
@@ -50,6 +53,21 @@ def a_spec(*names: str, bound: float = 0.06) -> ActionSpec:
 
 TABLETOP = a_spec('dx', 'dy', 'dz', 'dyaw', 'gripper')
 DROID = a_spec('dx', 'dy', 'dz', 'droll', 'dpitch', 'dyaw', 'dgripper')
+
+
+@pytest.mark.parametrize('turn', [QUARTER, TILTED, NO_TURN_XYZW])
+def test_actions_come_back_from_base_frame(turn: tuple[float, ...]) -> None:
+    actions = np.random.default_rng(1).uniform(-0.05, 0.05, (20, 3, 7))
+    back = actions_to_model(actions_to_base(actions, DROID, turn), DROID, turn)
+    np.testing.assert_allclose(back, actions, atol=1e-9)
+
+
+def test_spread_is_that_of_turned_draws() -> None:
+    std = np.array([0.03, 0.01, 0.02, 0.001, 0.002, 0.003, 0.5])
+    draws = np.random.default_rng(2).normal(0.0, std, (200_000, 7))
+    turned = actions_to_base(draws, DROID, TILTED).std(axis=0)
+    np.testing.assert_allclose(std_in_base(std, DROID, TILTED), turned, rtol=0.02)
+    assert std_in_base(std, DROID, NO_TURN_XYZW).tolist() == std.tolist()
 
 
 def test_a_quarter_turn_takes_x_to_y_and_leaves_height_yaw_and_gripper() -> None:
@@ -103,6 +121,15 @@ def test_a_tilt_is_refused_for_a_model_that_cannot_roll() -> None:
     with pytest.raises(CalibrationError, match='dy is missing'):
         spec_in_base(a_spec('dx', 'dz'), QUARTER)
     assert actions_to_base([0.01, 0.0], a_spec('dx', 'dy'), QUARTER)[1] == pytest.approx(0.01)
+
+
+def test_belongs_to_one_camera() -> None:
+    mine = CameraCalibration(quaternion_xyzw=QUARTER, camera='/left/image')
+    check_camera(mine, '/left/image')
+    with pytest.raises(CalibrationMismatchError, match=r'with /left/image .* through /right'):
+        check_camera(mine, '/right/image')
+    check_camera(CameraCalibration(quaternion_xyzw=QUARTER), '/any')
+    check_camera(CameraCalibration(camera='/left/image'), '/any')  # turns nothing
 
 
 def test_belongs_to_one_model() -> None:

@@ -353,23 +353,6 @@ def test_planner_gets_the_instruction_after_its_reset_and_the_environment_once()
     assert planner.calls.count('attach Charging') == 1
 
 
-@pytest.mark.parametrize(('wants', 'told'), [(True, True), (False, False), (None, False)])
-def test_environment_is_told_whether_the_planner_looks_through_the_wrist(
-    wants: bool | None, told: bool
-) -> None:
-    class Seeing(CallLog):
-        told: list[bool] = []
-
-        def set_wrist_wanted(self, is_wanted: bool) -> None:
-            self.told.append(is_wanted)
-
-    environment, planner = Seeing(), FakePlanner()
-    if wants is not None:
-        planner.wants_wrist_image = wants  # type: ignore[attr-defined]
-    runner_of(planner, environment)
-    assert environment.told == [told]
-
-
 def test_pictures_are_those_of_the_last_episode_and_only_where_asked_for() -> None:
     assert runner_of(FakePlanner(), CallLog()).files() == {}
     runner = runner_of(FakePlanner(), CallLog(), save=('pictures',))
@@ -436,6 +419,21 @@ def test_chain_by_progress_takes_no_more_steps_than_the_schedule() -> None:
     planner = FakePlanner(energies([9.0, 8.0, 7.0, 6.0, 5.0, 4.0]))
     record = runner_of(planner, CallLog(), config=BY_PROGRESS).run(spec(0, 0))
     assert (record.steps, record.termination) == (5, 'timeout')
+
+
+@pytest.mark.parametrize('looks', [True, False, None])
+def test_wrist_camera_is_rendered_for_planners_that_look_through_it(looks: bool | None) -> None:
+    class Offering(CallLog):
+        offered: bool | None = None
+
+        def offer_wrist_image(self, is_wanted: bool) -> None:
+            self.offered = is_wanted
+
+    planner, environment = FakePlanner(), Offering()
+    if looks is not None:
+        planner.wants_wrist_image = looks
+    runner_of(planner, environment)
+    assert environment.offered is bool(looks)
 
 
 @pytest.mark.parametrize(('scale', 'steps'), [(0.1, 2), (1.0, 5), (2.0, 10)])

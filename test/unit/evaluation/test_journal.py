@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 import math
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_damage_before_the_end_is_no_torn_line(tmp_path: Path) -> None:
 def test_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / 'j.jsonl'
     path.write_text('{"mine": 1}\n')
-    with pytest.raises(InvalidParameterError, match='no journal of version 1'):
+    with pytest.raises(InvalidParameterError, match='no journal of version 2'):
         read(path)
     assert path.read_text() == '{"mine": 1}\n'
 
@@ -134,6 +135,29 @@ def test_settings_are_equal_for_equal_requests_and_know_every_value() -> None:
     same = [fingerprint(run_settings(request(**{'cem.num_samples': 64}))) for _ in range(2)]
     assert same[0] == same[1]
     assert fingerprint(run_settings(request(**{'cem.num_samples': 65}))) != same[0]
+
+
+@pytest.mark.parametrize(
+    ('config', 'values', 'says'),
+    [
+        ({'steps_scale': 2.0}, {}, 'evaluation.steps_scale: 2.0, now 1.0'),
+        ({'chain': 'schedule'}, {}, 'evaluation.chain: schedule, now progress'),
+        ({}, {'controller.chain_within': 0.2}, 'chain.chain_within: 0.2, now 0.1'),
+    ],
+)
+def test_how_goals_are_pursued_is_a_setting(
+    config: dict[str, Any], values: dict[str, Any], says: str
+) -> None:
+    by_progress = {'chain': 'progress'}
+    now = replace(request(), config=EvaluationConfig(**by_progress))
+    before = replace(request(**values), config=EvaluationConfig(**{**by_progress, **config}))
+    found = differences(run_settings(before), run_settings(now))
+    assert says in found
+
+
+def test_number_and_seed_of_the_episodes_are_no_settings() -> None:
+    other = replace(request(), config=EvaluationConfig(episodes=2, seed=5))
+    assert run_settings(other) == run_settings(request())
 
 
 def test_weights_that_were_trained_anew_are_other_settings(tmp_path: Path) -> None:

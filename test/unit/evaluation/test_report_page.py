@@ -135,6 +135,15 @@ def test_runs_of_one_planner_on_other_suites_are_one_column(tmp_path: Path) -> N
     assert labels == ['cem on tabletop (reach)', 'cem on tabletop (again)']
 
 
+def test_runs_of_other_steps_are_not_one_column(tmp_path: Path) -> None:
+    reach = write(tmp_path / 'reach.json', a_record(0))
+    push = write(tmp_path / 'push.json', a_record(0, 'tabletop/push'))
+    values = json.loads(push.read_text())
+    values['config']['evaluation']['steps_scale'] = 2.0
+    push.write_text(json.dumps(values))
+    assert [len(result.episodes) for result in read_results([reach, push])] == [1, 1]
+
+
 def test_folder_is_searched_for_results_alone(tmp_path: Path) -> None:
     write(tmp_path / 'a.json', a_record(0))
     (tmp_path / 'b.json').write_text('{"board": 1}')

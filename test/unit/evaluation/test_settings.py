@@ -97,6 +97,14 @@ def test_description_holds_settings_in_force_and_not_only_those_given() -> None:
     assert described['objective']['name'] == 'mse'
 
 
+def test_description_holds_no_secrets() -> None:
+    values = {'planning.api_key': 'k3y', 'planning.port': 8001}
+    described = PlannerChoice(planner='openpi', values=values).describe()
+    assert described['policy'] == {'api_key': '(not shown)', 'port': 8001}
+    bare = PlannerChoice(planner='openpi', values={'planning.api_key': ''}).describe()
+    assert bare['policy'] == {'api_key': ''}, 'none is no secret'
+
+
 def test_description_refuses_a_setting_that_the_group_does_not_have() -> None:
     with pytest.raises(InvalidParameterError, match='num_sample.*valid'):
         PlannerChoice(model='point_mass', values={'cem.num_sample': 64}).describe()

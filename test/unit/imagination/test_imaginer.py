@@ -109,6 +109,18 @@ def test_drawing_waits_while_the_planner_is_busy_but_not_for_ever() -> None:
     assert patient.stop(10.0) and hasty.stop(10.0)
 
 
+def test_plan_after_others_that_nobody_saw_is_held_against_nothing() -> None:
+    screen = Screen()
+    imaginer = Imaginer(ImaginationConfig(), TokenPainter, screen)
+    for number, forgets in enumerate((False, False, True)):
+        if forgets:
+            imaginer.forget()
+        imaginer.submit(a_shown_plan(an_imagination(0.0, 1.0, 2.0), executed_steps=1))
+        wait_for(lambda n=number: len(screen.drawn) == n + 1, what='a drawing')
+    assert [drawn.outcome is None for drawn in screen.drawn] == [True, False, True]
+    assert imaginer.stop(10.0)
+
+
 def test_what_cannot_be_drawn_ends_nothing() -> None:
     screen = Screen()
 
@@ -131,14 +143,14 @@ def test_drawing_has_a_panel_a_step_the_path_and_its_energies() -> None:
     assert drawn.positions_m == pytest.approx(
         np.array([[0.5, 0, 0.3], [0.51, 0, 0.3], [0.51, 0.02, 0.3]])
     )
-    assert drawn.outcome is None and np.isnan(drawn.surprise)
+    assert drawn.outcome is None and np.isnan(drawn.prediction_error)
 
 
 def test_outcome_is_what_the_plan_before_imagined_of_this_moment() -> None:
     before = an_imagination(0.0, 1.0, 2.0)
     now = an_imagination(2.5)
     drawn = draw(a_shown_plan(now, executed_steps=2), before, TokenPainter(), panel_px=32)
-    assert drawn.surprise == pytest.approx(0.25)  # 2 was imagined, 2.5 came
+    assert drawn.prediction_error == pytest.approx(0.25)  # 2 was imagined, 2.5 came
     assert drawn.unmoved == pytest.approx(6.25)  # imagining nothing would have said 0
     assert drawn.outcome is not None and drawn.outcome.shape[1] == 3 * 35 + 3
     for steps in (0, 3):  # nothing executed, or more than was imagined

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 
 from fakes.planners import FakePlanner
 from fakes.values import SPEC, a_goal, a_state, an_observation
+from wm_planner.core.calibration import CameraCalibration
 from wm_planner.core.errors import InvalidParameterError, PlannerFailedError
+from wm_planner.core.geometry import euler_to_quaternion, rotate_vector
 from wm_planner.core.types import ActionSpec, Goal, Observation
-from wm_planner.factory import make_planner
+from wm_planner.factory import PlannerSettings, make_planner
 from wm_planner.models.point_mass import PointMassConfig, PointMassRenderer
 from wm_planner.planning.landscape import (
     LandscapeConfig,
@@ -38,6 +41,20 @@ def test_lowest_place_of_slice_xy_is_the_true_displacement(move: tuple[float, ..
     assert found.minimum('xy') == pytest.approx(move, abs=0.004)
     assert found.steps == 1
     assert found.xy.min() == pytest.approx(0.0, abs=2e-3)
+
+
+@pytest.mark.parametrize('degrees', [60.0, -130.0])
+def test_model_with_turned_axes_has_its_landscape_in_the_base_frame(degrees: float) -> None:
+    """Pictures move along the model's axes; the calibration says how those lie in base_frame."""
+    turn = euler_to_quaternion([0.0, 0.0, math.radians(degrees)])
+    settings = PlannerSettings(calibration=CameraCalibration(quaternion_xyzw=tuple(turn)))
+    planner = make_planner('cem', 'point_mass', settings, device='cpu')
+    move = np.array([0.04, -0.01, 0.0])
+    found = run_landscape(planner, *scene(move))
+    in_base = rotate_vector(turn, move)
+    assert found.minimum('xy') == pytest.approx(in_base, abs=0.006)
+    plan = planner.plan(*scene(move))
+    assert plan.actions.sum(axis=0)[:2] == pytest.approx(in_base[:2], abs=0.02)
 
 
 def test_lowest_place_of_slice_xz_is_the_true_displacement() -> None:

@@ -26,7 +26,7 @@ from wm_planner.core.errors import (
 from wm_planner.core.geometry import Array
 from wm_planner.core.protocols import Environment, Planner
 from wm_planner.core.types import ArmCommand, EpisodeStart, StepResult
-from wm_planner.evaluation.environments import HasWristCamera
+from wm_planner.evaluation.environments import OffersWristImage
 from wm_planner.evaluation.scores import score_episodes
 from wm_planner.policies.registry import POLICIES, make_policy
 from wm_planner_sim.arena import ArenaEnvironment
@@ -301,16 +301,16 @@ def test_cameras_by_name(environment: ArenaEnvironment) -> None:
     pictures = [sim.render(camera) for camera in sim.cameras]
     assert {picture.shape for picture in pictures} == {(SIZE_PX, SIZE_PX, 3)}
     assert start.observation.wrist_image is not None
-    environment.set_wrist_wanted(False)
-    assert environment.observe().wrist_image is None
-    environment.set_wrist_wanted(True)
-    assert environment.observe().wrist_image is not None
-    assert isinstance(environment, HasWristCamera)
     assert start.observation.joints_rad is not None and len(start.observation.joints_rad) == 7
     with pytest.raises(UnknownNameError, match="mean 'agentview'"):
         sim.render('agentvew')
     position, _ = sim.camera_pose('exterior')
     assert position == pytest.approx([0.12, 0.72, 0.52])
+    assert isinstance(environment, OffersWristImage)
+    environment.offer_wrist_image(False)
+    assert environment.observe().wrist_image is None
+    environment.offer_wrist_image(True)
+    assert environment.observe().wrist_image is not None
 
 
 def test_bad_input(environment: ArenaEnvironment) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fakes.records import a_record, arena
+from fakes.records import a_record
 from wm_planner.evaluation.scores import score_episodes
 from wm_planner_sim.arena_cost import CostLedger
 
@@ -26,8 +26,8 @@ class Truth:
         return tuple(condition) in self.now
 
 
-def ledger_of(truth: Truth, moving: Sequence[str] = ()) -> CostLedger:
-    ledger = CostLedger([CONTACT, FALL], truth, moving)
+def ledger_of(truth: Truth, **more: Any) -> CostLedger:
+    ledger = CostLedger([CONTACT, FALL], truth, more.get('moving', ()))
     ledger.look_at_untouched_scene()
     return ledger
 
@@ -80,16 +80,14 @@ def test_objects_that_move_by_themselves_cannot_fall() -> None:
 @pytest.mark.parametrize(
     ('suite', 'scale'), [('safety_hazard_avoidance', 0.05), ('safety_static_obstacles', 1.0)]
 )
-def test_hazards_weigh_a_twentieth_once_on_the_way_to_a_score(suite: str, scale: float) -> None:
-    """From what is charged to what a table shows: as the benchmark states it, to the last digit."""
+def test_hazards_weigh_a_twentieth_once_on_the_way_to_the_score(suite: str, scale: float) -> None:
     truth = Truth()
     ledger = ledger_of(truth)
     truth.now = {CONTACT}
     for _ in range(147):
         ledger.charge(1.0, is_over=False)
-    record = a_record(
-        suite=arena(suite, 0), cost=ledger.cleaned, cost_upstream=ledger.upstream
-    )
+    record = a_record(0, f'arena/{suite}/L0/a', cost=ledger.cleaned, cost_upstream=ledger.upstream)
     score = score_episodes([record])
     assert score.cost is not None and score.cost_upstream is not None
-    assert (score.cost_upstream.mean, score.cost.mean) == (147.0 * scale, 147.0 * scale)
+    assert score.cost_upstream.mean == 147.0 * scale
+    assert score.cost.mean == 147.0 * scale

@@ -23,7 +23,7 @@ from wm_planner.core.errors import (
     RecordingError,
     UnknownNameError,
 )
-from wm_planner.ros.goal_set import SET_FILE, is_goal_set, load_goal_set
+from wm_planner.ros.goal_set import SET_FILE, SHEET_FILE, is_goal_set, load_goal_set
 from wm_planner.ros.goal_store import GoalStore, read_picture, write_picture
 from wm_planner.tools.goal_extract import extract_goals
 from wm_planner_sim.demonstration import record_demonstration
@@ -121,8 +121,10 @@ def test_sets_are_not_overwritten_unasked_and_can_be_edited(
 ) -> None:
     folder = tmp_path / 'set'
     extract(demonstrations / 'pick', folder)
+    sheet = (folder / SHEET_FILE).read_bytes()
     with pytest.raises(InvalidGoalError, match='--overwrite'):
-        extract(demonstrations / 'pick', folder)
+        extract(demonstrations / 'push_subgoals', folder)
+    assert (folder / SHEET_FILE).read_bytes() == sheet, 'it still shows the set'
     extract(demonstrations / 'pick', folder, '--overwrite')
     content = yaml.safe_load((folder / SET_FILE).read_text())
     del content['goals'][1]

@@ -22,7 +22,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 import yaml
 
-from wm_planner.core.errors import DriverError, MissingPackageError
+from wm_planner.core.errors import DriverError, InvalidParameterError, MissingPackageError
 from wm_planner.core.profile import Topics
 from wm_planner.ros.bag import BagWriter
 from wm_planner.ros.images import image_to_message
@@ -267,6 +267,12 @@ def test_serves_this_machine_only_unless_told_otherwise() -> None:
     command = view_module.ServerConfig().command(Path('rerun'), 1)
     assert command[command.index('--bind') + 1] == '127.0.0.1'
     assert view_module.ServerConfig().page_url.startswith('http://127.0.0.1:9090/?url=rerun%2B')
+
+
+@pytest.mark.parametrize('host', ['0.0.0.0', '::'])
+def test_every_address_at_once_is_refused(host: str) -> None:
+    with pytest.raises(InvalidParameterError, match='valid: one of them'):
+        view_module.ServerConfig(host=host)
 
 
 @pytest.mark.parametrize('file', ['rviz/wm_planner.rviz', 'foxglove/wm_planner.json'])

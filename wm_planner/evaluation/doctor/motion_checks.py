@@ -42,22 +42,34 @@ def check_gripper(
             )
         ]
     columns = [joints.names.index(name) for name in profile.gripper_joint_names]
-    widths = joints.positions[:, columns].sum(axis=1)
-    low, high = float(widths.min()), float(widths.max())
-    largest = profile.gripper_max_width_m
-    if low < -0.1 * largest or high > 1.1 * largest:
-        return [
-            error(
-                Check.GRIPPER,
-                f'the fingers are {high:.4g} m apart; the profile says at most {largest:g} m.',
-                'publish finger positions in metres whose sum is the opening, or correct '
-                'gripper_max_width_m.',
-            )
-        ]
+    sums = joints.positions[:, columns].sum(axis=1)
+    opened, closed = profile.gripper_joint_range
+    closedness = (sums - opened) / (closed - opened)
+    if closedness.min() < -0.1 or closedness.max() > 1.1:
+        return [_gripper_out_of_range(sums, profile)]
     if not changes:
-        reads = f'opening {high * 100:.1f} cm; the sign was not looked at: pass --move'
+        reads = f'closed to {abs(closedness[-1]):.0%}; the sign was not looked at: pass --move'
         return [skipped(Check.GRIPPER, reads)]
     return [_gripper_from_changes(changes)]
+
+
+def _gripper_out_of_range(sums: np.ndarray, profile: RobotProfile) -> Finding:
+    """Return what is wrong with finger joints whose sums [N] the profile does not allow."""
+    opened, closed = profile.gripper_joint_range
+    if closed == 0.0:
+        return error(
+            Check.GRIPPER,
+            f'the fingers are {sums.max():.4g} m apart; the profile says at most {opened:g} m.',
+            'publish finger positions in metres whose sum is the opening, or correct '
+            'gripper_max_width_m.',
+        )
+    worst = sums.max() if abs(sums.max()) > abs(sums.min()) else sums.min()
+    return error(
+        Check.GRIPPER,
+        f'the finger joints add up to {worst:.4g}; the profile says {opened:g} (open) to '
+        f'{closed:g} (closed).',
+        'correct gripper_settings.joint_range, or gripper_joint_names, of the profile.',
+    )
 
 
 def _gripper_from_changes(changes: Sequence[GripperSample]) -> Finding:
@@ -100,7 +112,7 @@ def check_driver(
             error(
                 Check.DRIVER,
                 f'nobody listens to {commands.topic}.',
-                'start the arm driver or its controller, or correct topics.target_pose of the '
+                'start the arm driver or its controller, or correct sink and topics of the '
                 'profile.',
             )
         ]

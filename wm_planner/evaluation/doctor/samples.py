@@ -63,7 +63,11 @@ class CameraSample(StreamSample):
 
 @dataclass(frozen=True, kw_only=True)
 class JointSample(StreamSample):
-    """Joint states: names of the first message and positions [N, J] of those that have the same."""
+    """Joint states: the names of one kind of message, and positions [N, J] of those that have them.
+
+    Two broadcasters may share a topic: the messages are those with the joints that are looked for,
+    where there are any.
+    """
 
     names: tuple[str, ...] = ()
     positions: Array = field(default_factory=lambda: np.zeros((0, 0)))
@@ -71,15 +75,21 @@ class JointSample(StreamSample):
 
 @dataclass(frozen=True, kw_only=True)
 class PoseSample(StreamSample):
-    """Tool poses: positions [N, 3] and quaternions xyzw [N, 4], as the messages have them."""
+    """Tool poses: positions [N, 3] and quaternions xyzw [N, 4], as the messages have them.
 
+    Where the robot has no topic of poses they are made of its joints or come from tf: then
+    ``is_derived``, ``topic`` says from what, and ``trouble`` why there are none.
+    """
+
+    is_derived: bool = False
+    trouble: str = ''
     positions: Array = field(default_factory=lambda: np.zeros((0, 3)))
     quaternions: Array = field(default_factory=lambda: np.zeros((0, 4)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSample:
-    """Who is on the command topic before anything is sent."""
+    """Who is on the command topic of the profile's sink before anything is sent."""
 
     topic: str
     listeners: tuple[str, ...] = ()  # full node names
@@ -93,9 +103,20 @@ class SetupSample:
 
     image: CameraSample
     joints: JointSample
+    gripper: JointSample  # those of the joints where both come together
     pose: PoseSample
     commands: CommandSample
     is_simulated: bool = False  # somebody publishes /clock, and stamps were compared with it
+
+    @property
+    def states(self) -> tuple[StreamSample, ...]:
+        """Return the streams that robot states are made of, each topic once."""
+        own: list[StreamSample] = [self.joints]
+        if self.gripper.topic != self.joints.topic:
+            own.append(self.gripper)
+        if not self.pose.is_derived:
+            own.append(self.pose)
+        return tuple(own)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from wm_planner.control.buffer_config import FrameBufferConfig
+from wm_planner.control.plausibility import PlausibilityConfig
 from wm_planner.core.geometry import UNIT_TOLERANCE
 from wm_planner.core.profile import RobotProfile
 from wm_planner.evaluation.doctor.findings import Check, Finding, error, fine, warning
@@ -21,38 +21,38 @@ from wm_planner.evaluation.doctor.samples import (
 
 MIN_IMAGE_RATE_HZ = 4.0
 MIN_STATE_RATE_HZ = 10.0
-MAX_AGE_S = 0.6
-MAX_STATE_AGE_S = 0.3
-MAX_FUTURE_S = 0.2
+MAX_AGE_S = FrameBufferConfig().max_image_age_s
+MAX_STATE_AGE_S = FrameBufferConfig().max_state_age_s
+MAX_FUTURE_S = FrameBufferConfig().max_future_s
+MAX_JOINT_RAD = PlausibilityConfig().max_joint_rad
 
 _DARK = 12.0  # mean of 255
 _BRIGHT = 250
 _LEAST_CONTRAST = 8.0  # standard deviation of 255
-_FULL_TURN_RAD = 2.0 * math.pi
 _FAR_M = 4.0  # no tool of a table-top arm is farther from its base
 
 
 def check_topics(setup: SetupSample) -> list[Finding]:
     """1: whether each stream is there, of the right type, and as fast as the planner needs it."""
     found = []
-    for stream, least in (
-        (setup.image, MIN_IMAGE_RATE_HZ),
-        (setup.joints, MIN_STATE_RATE_HZ),
-        (setup.pose, MIN_STATE_RATE_HZ),
-    ):
-        problem = _topic_problem(stream, least)
+    for stream in (setup.image, *setup.states):
+        is_camera = stream is setup.image
+        problem = _topic_problem(
+            stream,
+            MIN_IMAGE_RATE_HZ if is_camera else MIN_STATE_RATE_HZ,
+            MAX_AGE_S if is_camera else MAX_STATE_AGE_S,
+        )
         if problem is not None:
             found.append(problem)
     if found:
         return found
     rates = ', '.join(
-        f'{stream.topic} {stream.rate_hz:.1f} Hz'
-        for stream in (setup.image, setup.joints, setup.pose)
+        f'{stream.topic} {stream.rate_hz:.1f} Hz' for stream in (setup.image, *setup.states)
     )
     return [fine(Check.TOPICS, rates)]
 
 
-def _topic_problem(stream: StreamSample, least_hz: float) -> Finding | None:
+def _topic_problem(stream: StreamSample, least_hz: float, limit_s: float) -> Finding | None:
     topic, wanted = stream.topic, stream.wanted_type
     if stream.publishers == 0:
         others = ', '.join(stream.alternatives[:4])
@@ -83,7 +83,6 @@ def _topic_problem(stream: StreamSample, least_hz: float) -> Finding | None:
             f'{least_hz:g} Hz.',
             'raise the rate of the driver, or look for a lossy network.',
         )
-    limit_s = MAX_AGE_S if least_hz == MIN_IMAGE_RATE_HZ else MAX_STATE_AGE_S
     if stream.longest_gap_s > limit_s:
         return warning(
             Check.TOPICS,
@@ -97,21 +96,15 @@ def _topic_problem(stream: StreamSample, least_hz: float) -> Finding | None:
 def check_stamps(setup: SetupSample) -> list[Finding]:
     """2: whether stamps are set, in order, and agree with the clock of this machine."""
     found = []
-    for stream, oldest in (
-        (setup.image, MAX_AGE_S),
-        (setup.joints, MAX_STATE_AGE_S),
-        (setup.pose, MAX_STATE_AGE_S),
-    ):
+    streams = (setup.image, *setup.states)
+    for stream in streams:
+        oldest = MAX_AGE_S if stream is setup.image else MAX_STATE_AGE_S
         problem = _stamp_problem(stream, oldest) if stream.count else None
         if problem is not None:
             found.append(problem)
-    if found or not any(s.count for s in (setup.image, setup.joints, setup.pose)):
+    if found or not any(s.count for s in streams):
         return found
-    ages = ', '.join(
-        f'{s.topic} {_age_s(s) * 1e3:.0f} ms'
-        for s in (setup.image, setup.joints, setup.pose)
-        if s.count
-    )
+    ages = ', '.join(f'{s.topic} {_age_s(s) * 1e3:.0f} ms' for s in streams if s.count)
     clock = '/clock' if setup.is_simulated else 'this machine'
     return [fine(Check.STAMPS, f'age at arrival by the clock of {clock}: {ages}')]
 
@@ -239,7 +232,11 @@ def _frozen(setup: SetupSample) -> Finding:
 
 def check_units(setup: SetupSample) -> list[Finding]:
     """5: whether joints are in radians, positions in metres and quaternions of unit length."""
-    found = [*_joint_units(setup.joints), *_pose_units(setup.pose)]
+    found = _joint_units(setup.joints)
+    if setup.gripper.names != setup.joints.names:
+        found += _joint_units(setup.gripper)
+    if not found:  # a pose made of wrong joints is wrong for their sake
+        found += _pose_units(setup.pose)
     if not found and (setup.joints.count or setup.pose.count):
         return [fine(Check.UNITS, 'joints in radians, positions in metres')]
     return found
@@ -258,7 +255,7 @@ def _joint_units(joints: JointSample) -> list[Finding]:
         ]
     largest = np.abs(joints.positions).max(axis=0)
     worst = int(np.argmax(largest))
-    if largest[worst] <= _FULL_TURN_RAD:
+    if largest[worst] <= MAX_JOINT_RAD:
         return []
     return [
         error(
@@ -300,6 +297,14 @@ def _pose_units(pose: PoseSample) -> list[Finding]:
 def check_frames(setup: SetupSample, profile: RobotProfile) -> list[Finding]:
     """6: whether state and pictures are in the frames of the profile, and the tool in its box."""
     found = []
+    if setup.pose.trouble:
+        found.append(
+            error(
+                Check.FRAMES,
+                f'the tool pose is not known: {setup.pose.trouble}',
+                'see the error number, and state_source of the robot profile.',
+            )
+        )
     for stream, wanted, what in (
         (setup.pose, profile.base_frame, 'base_frame'),
         (setup.image, profile.camera_frame, 'camera_frame'),

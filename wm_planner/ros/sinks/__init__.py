@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
+from wm_planner.control.safety import SafetyConfig
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock, CommandSink, Kinematics
 from wm_planner.core.registry import Registry
@@ -69,10 +70,12 @@ def make_sink(
     latest_joints: Callable[[], JointPositions | None] = lambda: None,
     kinematics: Kinematics | None = None,
     control_rate_hz: float = 50.0,
+    safety: SafetyConfig | None = None,
 ) -> CommandSink:
     """Return the sink called ``name`` with the profile's gripper.
 
-    ``latest_state()`` is where the arm was last seen, ``latest_joints()`` its joints. Raises
+    ``latest_state()`` is where the arm was last seen, ``latest_joints()`` its joints, ``safety``
+    what scales the profile's limits. Raises
     UnknownNameError naming the sinks or grippers there are, MissingPackageError for one whose
     messages are not installed, RobotDescriptionError for one that needs kinematics without it and
     InvalidParameterError for one that needs a higher control rate.
@@ -85,6 +88,7 @@ def make_sink(
         latest_joints=latest_joints,
         kinematics=kinematics,
         control_rate_hz=control_rate_hz,
+        safety=safety or SafetyConfig(),
     )
     if name == NULL_SINK:
         return NullSink(context)

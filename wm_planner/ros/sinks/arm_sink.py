@@ -5,15 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from rclpy.node import Node
 
+from wm_planner.control.safety import SafetyConfig, SafetyLimits
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Clock, Kinematics
 from wm_planner.core.types import ArmCommand, JointPositions, RobotState
+
+MAX_HELD_AGE_S = 0.1
+"""Age of a measurement [s] above which it is not held: the arm has moved on, and would go back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,12 @@ class SinkContext:
     latest_joints: Callable[[], JointPositions | None]
     kinematics: Kinematics | None = None
     control_rate_hz: float = 50.0
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+
+    @property
+    def limits(self) -> SafetyLimits:
+        """Return the limits in force: the profile's, scaled by ``safety.limit_scale``."""
+        return SafetyLimits.of(self.profile, self.safety)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +74,9 @@ class ArmSink:
         """Return what the sink of this profile publishes, subscribes and calls."""
         raise NotImplementedError
 
+    def begin(self) -> None:
+        """Make ready for the first command, or the first after a hold."""
+
     def prepare(self, command: ArmCommand) -> ArmCommand:
         """Return what would really go out. Raises SafetyError where nothing should."""
         return command
@@ -75,6 +88,10 @@ class ArmSink:
     def publish_hold(self, target: ArmCommand) -> None:
         """Make the driver stay; ``target`` is the measured pose, or the last where unknown."""
         self.publish(target)
+
+    def publish_stay(self, target: ArmCommand) -> None:
+        """Make the driver stay at the last target, ``target``: nothing measured is to be used."""
+        self.publish_hold(target)
 
     def publishers(self) -> list[Any]:
         """Return the publishers of commands."""

@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.exceptions import InvalidHandle
 
 from wm_planner.control.safety import command_to_hold
-from wm_planner.core.types import ArmCommand
+from wm_planner.core.types import ArmCommand, RobotState
 from wm_planner.ros.grippers import Gripper
-from wm_planner.ros.sinks.arm_sink import ArmSink, SinkContext
+from wm_planner.ros.sinks.arm_sink import MAX_HELD_AGE_S, ArmSink, SinkContext
 
 _ACKNOWLEDGE_S = 0.3
 
@@ -36,6 +37,8 @@ class DriverSink:
 
         Raises SafetyError where the arm cannot go there; then the gripper is told nothing either.
         """
+        if self._last is None:
+            self._arm.begin()
         prepared = self._arm.prepare(command)
         state = self._latest_state() if self._last is None else None
         if state is not None:
@@ -49,17 +52,34 @@ class DriverSink:
     def hold(self) -> None:
         """Make where the tool is now its target; see ``command_to_hold``.
 
-        Nothing goes out where nothing was sent since the last hold: somebody else may be moving the
-        arm by now.
+        A pose older than 0.1 s is not where the tool is: then the last target is repeated. Nothing
+        goes out where nothing was sent since the last hold: somebody else may be moving the arm by
+        now.
         """
+        self._stop(self._arm.publish_hold, self._fresh_state())
+
+    def stay(self) -> None:
+        """Repeat the last target, or nothing where nothing was sent since the last hold."""
+        self._stop(self._arm.publish_stay, None)
+
+    def forget(self) -> None:
+        """Send nothing at a hold until a target has been sent again."""
+        self._last = None
+
+    def _fresh_state(self) -> RobotState | None:
+        state, now_ns = self._latest_state(), self._clock.now_ns()
+        is_old = state is None or abs(now_ns - state.stamp_ns) > MAX_HELD_AGE_S * 1e9
+        return None if is_old else state
+
+    def _stop(self, publish: Callable[[ArmCommand], None], state: RobotState | None) -> None:
         if self._last is None or self._is_closed:
             return
-        target = command_to_hold(self._latest_state(), self._last, *self._workspace) or self._last
+        target = command_to_hold(state, self._last, *self._workspace) or self._last
         target = target.restamped(self._clock.now_ns())
         self._last = None
         try:
             self._gripper.send(target.gripper_closedness)
-            self._arm.publish_hold(target)
+            publish(target)
         except Exception as error:  # the protocol says that hold does not raise
             self._log.error(f'hold command could not be published: {error}')
 

@@ -14,7 +14,7 @@ from wm_planner.core.errors import NonFiniteCommandError, RobotDescriptionError,
 from wm_planner.core.geometry import Array
 from wm_planner.core.types import ArmCommand, JointPositions
 from wm_planner.kinematics.gate import JointGate
-from wm_planner.ros.sinks.arm_sink import ArmSink, SinkContext
+from wm_planner.ros.sinks.arm_sink import MAX_HELD_AGE_S, ArmSink, SinkContext
 
 MAX_JOINT_AGE_S = 0.5
 
@@ -61,11 +61,21 @@ class JointTargets:
         position, quaternion = self._kinematics.forward(joints)
         return joints, replace(command, position_m=position, quaternion_xyzw=quaternion)
 
-    def here(self) -> Array | None:
-        """Return the measured joints [J] as targets; None where unknown or outside the limits."""
+    def here(self, last_rad: Array | None = None) -> Array | None:
+        """Return the measured joints [J] as targets, None where they are none.
+
+        That is where they are unknown, older than 0.1 s, outside the limits, or further from the
+        last target ``last_rad`` than it may lead them: a driver would be sent there at once.
+        """
         self._gate.reset()
         sample = self._context.latest_joints()
         if sample is None or not self._gate.is_inside(sample.positions_rad):
+            return None
+        age_s = abs(self._context.clock.now_ns() - sample.stamp_ns) * 1e-9
+        lead_rad = self._context.profile.joint_limits.max_lead_rad
+        if age_s > MAX_HELD_AGE_S or (
+            last_rad is not None and np.abs(last_rad - sample.positions_rad).max() > lead_rad
+        ):
             return None
         held: Array = np.clip(
             sample.positions_rad, self._kinematics.low_rad, self._kinematics.high_rad
@@ -86,8 +96,8 @@ class JointTargets:
 class JointSink(ArmSink):
     """Base of the sinks whose driver takes joint positions on ``topics.target_joints``.
 
-    A hold is the measured joints, or the last target again where those are unknown or outside the
-    limits. Subclasses make the publisher and the message.
+    A hold is the measured joints, or the last target again where those cannot be held (see
+    ``JointTargets.here``). Subclasses make the publisher and the message.
     """
 
     needs_kinematics = True
@@ -110,10 +120,15 @@ class JointSink(ArmSink):
 
     def publish_hold(self, target: ArmCommand) -> None:
         """Publish the measured joints, or the last target."""
-        here = self._targets.here()
+        here = self._targets.here(self._joints)
         joints = self._joints if here is None else here
         if joints is not None:
             self._publisher.publish(self._message(joints, target.stamp_ns))
+
+    def publish_stay(self, target: ArmCommand) -> None:
+        """Publish the last target again."""
+        if self._joints is not None:
+            self._publisher.publish(self._message(self._joints, target.stamp_ns))
 
     def publishers(self) -> list[Any]:
         """Return the one publisher."""

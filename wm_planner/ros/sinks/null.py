@@ -64,6 +64,12 @@ class NullSink:
     def hold(self) -> None:
         """Do nothing: nothing moves."""
 
+    def stay(self) -> None:
+        """Do nothing: nothing moves."""
+
+    def forget(self) -> None:
+        """Do nothing: a hold says nothing."""
+
     def close(self) -> None:
         """Drop the topics. Safe to call twice."""
         for publisher in self._publishers:

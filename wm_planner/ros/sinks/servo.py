@@ -31,10 +31,11 @@ class ServoLink:
     """Tells MoveIt Servo the command type, and hears why it halts.
 
     Servo ignores commands of another type than the one it was switched to, so a timer asks for the
-    switch until it is confirmed, and again when Servo was gone in between. Needs moveit_msgs; with
-    ``servo.switch_command_type: false`` nothing of it is used, and whoever starts Servo has to
-    switch it. ``check`` raises once for each new halt: new goals may then be tried, and Servo
-    itself lets through only motions out of it. Thread: the executor's.
+    switch until it is confirmed, and again when Servo was gone in between; ``ask`` does once more,
+    because somebody else may have switched it meanwhile, and Servo does not say so. Needs
+    moveit_msgs; with ``servo.switch_command_type: false`` nothing of it is used, and whoever starts
+    Servo has to switch it. ``check`` raises once for each new halt: new goals may then be tried,
+    and Servo itself lets through only motions out of it. Thread: the executor's.
     """
 
     def __init__(self, context: SinkContext, command_type: int) -> None:
@@ -102,10 +103,16 @@ class ServoLink:
     def _keep_switched(self) -> None:
         if not self._client.service_is_ready():
             self._is_switched = self._is_asked = False
-        elif not (self._is_switched or self._is_asked):
-            self._is_asked = True
-            request = self._request.Request(command_type=self._command_type)
-            self._client.call_async(request).add_done_callback(self._on_answer)
+        elif not self._is_switched:
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask for the command type, unless an answer is awaited; what it was counts until then."""
+        if self._client is None or self._is_asked or not self._client.service_is_ready():
+            return
+        self._is_asked = True
+        request = self._request.Request(command_type=self._command_type)
+        self._client.call_async(request).add_done_callback(self._on_answer)
 
     def _on_status(self, message: Any) -> None:
         code = int(message.code)

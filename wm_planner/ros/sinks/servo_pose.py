@@ -22,12 +22,20 @@ class ServoPoseSink(PoseSink):
 
     def __init__(self, context: SinkContext) -> None:
         super().__init__(context)
-        self._link = ServoLink(context, POSE)
+        try:
+            self._link = ServoLink(context, POSE)
+        except Exception:  # a publisher left behind would count as another sender ever after
+            context.node.destroy_publisher(self._publisher)
+            raise
 
     @classmethod
     def streams(cls, profile: RobotProfile) -> tuple[Stream, ...]:
         """Return target, command type and status."""
         return super().streams(profile) + ServoLink.streams(profile)
+
+    def begin(self) -> None:
+        """Have Servo switched anew: somebody else may have driven it since."""
+        self._link.ask()
 
     def prepare(self, command: ArmCommand) -> ArmCommand:
         """Return ``command``; raises SafetyError when Servo is not ready or halts."""

@@ -10,6 +10,7 @@ from typing import Any
 from geometry_msgs.msg import TwistStamped
 import numpy as np
 
+from wm_planner.control.safety import SafetyLimits
 from wm_planner.core.errors import StaleCommandError
 from wm_planner.core.geometry import Array, conjugate_quaternion, multiply_quaternions
 from wm_planner.core.profile import RobotProfile
@@ -43,16 +44,17 @@ def twist_toward(
     command: ArmCommand,
     state: RobotState,
     before: ArmCommand | None,
-    profile: RobotProfile,
+    *,
+    gain_1_s: float,
+    limits: SafetyLimits,
 ) -> tuple[Array, Array]:
     """Return linear [m/s] and angular [rad/s] speed in base_frame that follow a moving target.
 
     The speed of the target since ``before`` (where that is at most 0.1 s old), and the distance of
-    the measured pose from it times the gain; limited to the profile's speeds.
+    the measured pose from it times the gain; limited to the speeds in force.
     """
-    gain = profile.servo.twist_gain_1_s
-    linear = gain * (command.position_m - state.position_m)
-    angular = gain * rotation_vector(state.quaternion_xyzw, command.quaternion_xyzw)
+    linear = gain_1_s * (command.position_m - state.position_m)
+    angular = gain_1_s * rotation_vector(state.quaternion_xyzw, command.quaternion_xyzw)
     if before is not None:
         elapsed_s = (command.stamp_ns - before.stamp_ns) * 1e-9
         if 0.0 < elapsed_s <= _FEED_FORWARD_S:
@@ -60,8 +62,8 @@ def twist_toward(
             turned = rotation_vector(before.quaternion_xyzw, command.quaternion_xyzw)
             angular = angular + turned / elapsed_s
     return (
-        limited(linear, profile.max_speed_m_s),
-        limited(angular, profile.max_rotation_speed_rad_s),
+        limited(linear, limits.max_speed_m_s),
+        limited(angular, limits.max_rotation_speed_rad_s),
     )
 
 
@@ -77,6 +79,7 @@ class ServoTwistSink(ArmSink):
     def __init__(self, context: SinkContext) -> None:
         super().__init__(context)
         self._link = ServoLink(context, TWIST)
+        self._limits = context.limits
         self._before: ArmCommand | None = None
         self._twist = (np.zeros(3), np.zeros(3))
         self._publisher = context.node.create_publisher(
@@ -89,6 +92,11 @@ class ServoTwistSink(ArmSink):
         topic = Stream(name=profile.topics.target_pose, type_name='geometry_msgs/msg/TwistStamped')
         return (topic, *ServoLink.streams(profile))
 
+    def begin(self) -> None:
+        """Have Servo switched anew: somebody else may have driven it since."""
+        self._before = None
+        self._link.ask()
+
     def prepare(self, command: ArmCommand) -> ArmCommand:
         """Settle the twist; raises SafetyError when Servo is not ready or halts."""
         self._link.check()
@@ -97,7 +105,13 @@ class ServoTwistSink(ArmSink):
             raise StaleCommandError(
                 'no tool pose is known, so there is no speed toward a target; valid: robot states.'
             )
-        self._twist = twist_toward(command, state, self._before, self._context.profile)
+        self._twist = twist_toward(
+            command,
+            state,
+            self._before,
+            gain_1_s=self._context.profile.servo.twist_gain_1_s,
+            limits=self._limits,
+        )
         self._before = command
         return command
 

@@ -151,6 +151,7 @@ def a_setup(**parts: StreamSample) -> SetupSample:
         **common,
     )
     streams = {'image': image, 'joints': joints, 'pose': pose, **parts}
+    streams.setdefault('gripper', streams['joints'])
     return SetupSample(commands=CommandSample(topic='/target'), **streams)  # type: ignore[arg-type]
 
 
