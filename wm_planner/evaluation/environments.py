@@ -80,8 +80,8 @@ class WantsEnvironment(Protocol):
 class SuiteName:
     """A suite as users write it: ``environment/suite``; no suite stands for all of them.
 
-    Where the environment's suites have several parts, such as ``static_obstacles/L0/TASK``, the
-    leading ones alone stand for all suites that begin with them.
+    Where the environment's suites have several parts, such as ``safety_static_obstacles/L0/TASK``,
+    the leading ones alone stand for all suites that begin with them.
     """
 
     environment: str

@@ -41,7 +41,7 @@ def evaluate(
         str,
         typer.Option(
             help='ENVIRONMENT/SUITE, e.g. tabletop/reach; the leading parts alone stand for all '
-            'below: arena/static_obstacles/L0, arena.'
+            'below: arena/safety_static_obstacles/L0, arena.'
         ),
     ],
     planner: Annotated[
