@@ -20,7 +20,7 @@ from wm_planner.evaluation.direct import (
     use_asset_root,
 )
 from wm_planner.evaluation.environments import SuiteName, default_robot, expand_suite
-from wm_planner.evaluation.leaderboard import check_of_benchmark, leaderboard_entry
+from wm_planner.evaluation.leaderboard import check_of_benchmark, leaderboard_entry, model_type_of
 from wm_planner.evaluation.pictures import BAG, MOTION, PICTURES, VIDEO
 from wm_planner.evaluation.records import write_json
 from wm_planner.evaluation.runner import EvaluationConfig, RunRequest
@@ -144,7 +144,10 @@ def evaluate(
     with Session(request, json_file, restart=restart) as session:
         _run(session, workers, ray_address)
     if leaderboard is not None:
-        write_json(leaderboard, leaderboard_entry(session.records, name=f'{planner} ({model})'))
+        entry = leaderboard_entry(
+            session.records, name=request.choice.label, model_type=model_type_of(planner)
+        )
+        write_json(leaderboard, entry)
 
 
 def _wanted(**kinds: bool) -> tuple[str, ...]:
