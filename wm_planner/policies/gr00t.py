@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_planner.core.config import parameter
+from wm_planner.core.config import parameter, secret
 from wm_planner.core.errors import PlannerFailedError
 from wm_planner.core.geometry import Array
 from wm_planner.core.types import Image, Observation
@@ -41,7 +41,11 @@ class Gr00tConfig(OscConfig):
         'last number of an action: -1 open and 1 closed; 1 open and 0 closed; 0 open and 1 closed',
         choices=GRIPPERS,
     )
-    api_token: str = parameter('', 'token that the server was started with; empty: none')
+    api_token: str = parameter(
+        '',
+        'token that the server was started with; empty: none',
+        secret_variable='WM_PLANNER_GR00T_API_TOKEN',
+    )
     layout: str = parameter(
         'flat',
         'flat: N1.6 and later with --use-sim-policy-wrapper; nested: without; n1.5: that release',
@@ -61,6 +65,7 @@ class Gr00tPolicy(OscPolicy):
     def __init__(self, config: Gr00tConfig) -> None:
         require('msgpack', what='GR00T server')
         self._settings = config
+        self._token = secret(config, 'api_token')
         transport = ZmqTransport(config, what='GR00T server', greeting=self._request('ping'))
         super().__init__(config, transport)
 
@@ -135,8 +140,8 @@ class Gr00tPolicy(OscPolicy):
         request: dict[str, Any] = {'endpoint': endpoint}
         if data is not None:
             request['data'] = data
-        if self._settings.api_token:
-            request['api_token'] = self._settings.api_token
+        if self._token:
+            request['api_token'] = self._token
         return pack_groot(request, self._settings.arrays)
 
 

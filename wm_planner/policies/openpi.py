@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import logging
 from typing import Any
 
-from wm_planner.core.config import parameter
+from wm_planner.core.config import parameter, secret
 from wm_planner.core.errors import PlannerFailedError
 from wm_planner.core.geometry import Array
 from wm_planner.core.types import Observation
@@ -25,7 +25,11 @@ _logger = logging.getLogger(__name__)
 class OpenPiConfig(OscConfig):
     """Settings of the openpi client."""
 
-    api_key: str = parameter('', 'sent as "Authorization: Api-Key ..."; empty: none')
+    api_key: str = parameter(
+        '',
+        'sent as "Authorization: Api-Key ..."; empty: none',
+        secret_variable='WM_PLANNER_OPENPI_API_KEY',
+    )
 
 
 class OpenPiPolicy(OscPolicy):
@@ -36,7 +40,8 @@ class OpenPiPolicy(OscPolicy):
 
     def __init__(self, config: OpenPiConfig) -> None:
         require('msgpack', what='openpi server')
-        headers = {'Authorization': f'Api-Key {config.api_key}'} if config.api_key else {}
+        key = secret(config, 'api_key')
+        headers = {'Authorization': f'Api-Key {key}'} if key else {}
         transport = WebSocketTransport(
             config, what='openpi server', on_greeting=self._greet, headers=headers
         )

@@ -13,7 +13,7 @@ from wm_planner.control.executor import ExecutorConfig
 from wm_planner.control.frame_buffer import FrameBufferConfig
 from wm_planner.control.plausibility import PlausibilityConfig
 from wm_planner.control.safety import SafetyConfig
-from wm_planner.core.config import parameter, validate
+from wm_planner.core.config import parameter, validate, without_secrets
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
@@ -145,12 +145,14 @@ class PlannerParameters:
         return self._parameters.read(self._profile, PROFILE_PREFIX)
 
     def description(self) -> dict[str, Any]:
-        """Return what a replay needs to plan as this node does, as plain values."""
+        """Return what a replay needs to plan as this node does, as plain values less secrets."""
         config, settings = self.node_config(), self.settings()
+        planning = self._groups.get(PLANNING_PREFIX)
         groups = {
             config.planner: settings.optimizer,
             OBJECTIVE_PREFIX: settings.objective,
-            PLANNING_PREFIX: settings.planner,
+            # Latched for whoever listens, and kept by every bag.
+            PLANNING_PREFIX: without_secrets(type(planning), settings.planner) if planning else {},
             MODEL_PREFIX: settings.model,
         }
         return {
