@@ -50,6 +50,7 @@ class ArenaEnvironment:
         self._ledger: CostLedger | None = None
         self.reset_milliseconds: Mapping[str, float] = {}
         self._is_counting = True
+        self._shows_wrist = self.config.has_wrist_camera
         self._steps = 0
         self._max_steps = 0
         self._has_succeeded = False
@@ -163,10 +164,14 @@ class ArenaEnvironment:
         """
         self._is_counting = is_counting
 
+    def offer_wrist_image(self, is_wanted: bool) -> None:
+        """Render the wrist camera with each observation where there is one, or leave it out."""
+        self._shows_wrist = self.config.has_wrist_camera and is_wanted
+
     def observe(self) -> Observation:
-        """Return the planner's camera, the wrist camera if asked for, and the robot state now."""
+        """Return the planner's camera, the wrist camera if wanted, and the robot state now."""
         image, state = self.sim.render(self.config.camera), self.sim.robot_state()
-        wrist = self.sim.render(WRIST_CAMERA) if self.config.has_wrist_camera else None
+        wrist = self.sim.render(WRIST_CAMERA) if self._shows_wrist else None
         return Observation(
             images=image[None],
             image_stamps_ns=(state.stamp_ns,),

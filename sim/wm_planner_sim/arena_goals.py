@@ -86,6 +86,13 @@ class GoalBook:
             'camera': config.camera,
             'width': config.image_width,
             'height': config.image_height,
+            # The oracle's attempt that is kept with the goals succeeds with this servo.
+            'servo': [
+                config.servo_gain,
+                config.servo_tolerance_m,
+                config.servo_tolerance_rad,
+                config.gripper_deadband,
+            ],
             'versions': dict(engine_versions()),
         }
 

@@ -107,11 +107,10 @@ class OraclePolicy:
         )
 
     def _action(self, state: RobotState) -> Array:
-        oracle = self._script()
+        oracle, config = self._script()
         move, _ = oracle.next_move(state)
         if move is None:
             return np.zeros(ORACLE_ACTIONS.size)
-        config = ArenaConfig()
         osc = osc_input(
             move.position_m - state.position_m,
             rotation_between(state.quaternion_xyzw, move.quaternion_xyzw),
@@ -122,11 +121,12 @@ class OraclePolicy:
         euler = quaternion_to_euler(quaternion_of(osc[3:] * OSC_SCALE_RAD))
         return np.concatenate([osc[:3] * OSC_SCALE_M, euler, [move.closedness]])
 
-    def _script(self) -> Oracle:
+    def _script(self) -> tuple[Oracle, ArenaConfig]:
+        """Return the script of the episode, and how the arm is driven to what it says."""
         environment = self._environment
         if environment is None:
             raise PlannerFailedError(
-                'the oracle has no environment; valid: wm_planner evaluate --runner direct.'
+                'the oracle has no environment; valid: wm_planner evaluate --through direct.'
             )
         if self._oracle is None:
             if not pick_and_place_goals(environment.sim):
@@ -135,7 +135,7 @@ class OraclePolicy:
                     'nothing else.'
                 )
             self._oracle = Oracle(environment.sim, environment.oracle_attempt)
-        return self._oracle
+        return self._oracle, environment.config
 
 
 ORACLE = PolicyEntry(OracleConfig, lambda config, spec: OraclePolicy(), has_own_actions=True)

@@ -21,6 +21,9 @@ import rclpy
 from fakes.doctor_robot import DoctorRobot, scene_picture
 from fakes.loopback_robot import Spinner
 from fakes.planner_harness import QUICK, PlannerHarness
+from fakes.profile_robot import ProfileRobot
+from wm_planner.core.paths import robot_profile_file
+from wm_planner.core.profile import RobotProfile
 from wm_planner.core.types import Image
 from wm_planner.evaluation.doctor.findings import Check, Finding, Severity
 from wm_planner.evaluation.doctor.motion_checks import check_driver, check_gripper
@@ -84,6 +87,54 @@ def test_a_healthy_set_up_is_well(robot: DoctorRobot, tmp_path: Path) -> None:
     assert worst(findings, Check.GOAL).severity is Severity.OK
     assert (tmp_path / 'preview.png').stat().st_size > 1000
     assert setup.commands.listeners == ('/loopback_robot',)
+
+
+@pytest.mark.parametrize('name', ['franka_fr3_crisp', 'franka_fr3_jtc', 'ur5e_servo'])
+def test_a_healthy_arm_of_each_shipped_profile_is_well(name: str) -> None:
+    """Poses on a topic or by kinematics, grippers apart or on a shared topic, joints out."""
+    profile = RobotProfile.from_yaml(robot_profile_file(name))
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    arm = ProfileRobot(rclpy.create_node('arm', context=context), profile)
+    spinner = Spinner(context, arm.node)
+    try:
+        with DoctorSampler(profile) as sampler:
+            setup = sampler.sample(1.0)
+    finally:
+        spinner.stop()
+        arm.node.destroy_node()
+        rclpy.try_shutdown(context=context)
+    assert not spinner.errors
+    findings = [
+        *stream_findings(setup, profile),
+        *check_gripper(setup.gripper, profile, []),
+        *check_driver(setup.commands, []),
+    ]
+    assert not causes(findings), findings
+    assert setup.commands.listeners == ('/arm',)
+    assert len(setup.pose.positions) > 10 and not setup.pose.trouble
+    assert worst(findings, Check.GRIPPER).sentence.startswith('closed to 0%')
+
+
+def test_names_a_robot_without_a_description() -> None:
+    profile = RobotProfile.from_yaml(robot_profile_file('franka_fr3_jtc'))
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('arm', context=context)
+    arm = ProfileRobot(
+        node, replace(profile, topics=replace(profile.topics, robot_description='/elsewhere'))
+    )
+    spinner = Spinner(context, arm.node)
+    try:
+        with DoctorSampler(profile) as sampler:
+            setup = sampler.sample(0.6)
+    finally:
+        spinner.stop()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+    finding = worst(stream_findings(setup, profile), Check.FRAMES)
+    assert finding.severity is Severity.ERROR
+    assert 'no robot description came on /robot_description' in finding.sentence
 
 
 # What the streams tell ----------------------------------------------------------------------------

@@ -123,7 +123,17 @@ def test_two_broadcasters_on_one_topic() -> None:
     state = feed.buffer.latest_state()
     assert state is not None and state.gripper_closedness == pytest.approx(0.5)
     with pytest.raises(InvalidStateError, match='lacks the joints panda_joint1'):
+        feed.ingest.on_joint_states(feed.joints(ARM[1:], HOME_RAD[1:]))
+
+
+def test_joints_of_another_part_of_the_robot_are_passed_over() -> None:
+    """Once the arm has been heard; before, they are told apart from nothing."""
+    feed = Feed(state_source='joints')
+    with pytest.raises(InvalidStateError, match='lacks the joints'):
         feed.ingest.on_joint_states(feed.joints(('wheel',), [0.0]))
+    feed.ingest.on_joint_states(feed.joints(ARM + FINGERS, [*HOME_RAD, *HALF_OPEN]))
+    feed.ingest.on_joint_states(feed.joints(('wheel',), [900.0]))
+    assert feed.buffer.latest_state() is not None
 
 
 def test_pose_topic_is_read_where_the_profile_says_so() -> None:

@@ -93,6 +93,20 @@ def wrench(force: float) -> WrenchStamped:
     return message
 
 
+def test_motion_asked_for_from_the_start_waits_for_the_wrench() -> None:
+    """Configuring and activating leave no time to hear one."""
+    parameters = {**SLOW_ARM, 'profile.stops.wrench_topic': '/wrench', 'enable_at_start': True}
+    with Live(parameters) as harness:
+        harness.wait_for_status(lambda s: s.state == PlannerStatus.DISABLED, 'active, not enabled')
+        feed = harness.robot.node.create_publisher(WrenchStamped, '/wrench', qos.STATE)
+        harness.robot.node.create_timer(0.02, lambda: feed.publish(WrenchStamped()))
+        harness.wait_for_status(lambda s: s.state == PlannerStatus.IDLE, 'enabled by itself')
+        harness.client.enable(False)
+        harness.wait_for_status(lambda s: s.state == PlannerStatus.DISABLED, 'disabled')
+        harness.wait_for_status(lambda s: True, 'a status')
+        assert harness.status.state == PlannerStatus.DISABLED, 'it does not enable itself again'
+
+
 class TestLive:
     """One node for all of these; the fixture ends with the class: two planners would meet."""
 

@@ -101,21 +101,6 @@ class Signals:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Assessment:
-    """How a goal stands after a plan.
-
-    ``doubts`` are of this plan alone. ``stall`` says, once a doubt has lasted, why and what to try.
-    ``best_energy`` is the lowest so far, ``plans_without_gain`` how many plans ago that was.
-    """
-
-    signals: Signals
-    doubts: tuple[Doubt, ...] = ()
-    best_energy: float = math.inf
-    plans_without_gain: int = 0
-    stall: PlanningError | None = None
-
-
 @dataclass
 class ProgressWatch:
     """Follows one goal at a time; ``begin`` with each. NaN never counts as a doubt."""
@@ -138,21 +123,15 @@ class ProgressWatch:
         self._without_gain = 0
         self._in_a_row: dict[Doubt, int] = {}
 
-    def look(self, signals: Signals) -> Assessment:
-        """Take the signals of a new plan."""
+    def look(self, signals: Signals) -> PlanningError | None:
+        """Take the signals of a new plan; return, once a doubt has lasted, why and what to try."""
         if signals.energy < self._best * (1.0 - self.config.stall_fraction):
             self._best, self._without_gain = signals.energy, 0
         elif not math.isnan(signals.energy):
             self._without_gain += 1
         doubts = self._doubts(signals)
         self._in_a_row = {doubt: self._in_a_row.get(doubt, 0) + 1 for doubt in doubts}
-        return Assessment(
-            signals=signals,
-            doubts=doubts,
-            best_energy=self._best,
-            plans_without_gain=self._without_gain,
-            stall=self._stall(signals),
-        )
+        return self._stall(signals)
 
     def _doubts(self, signals: Signals) -> tuple[Doubt, ...]:
         limits = self.limits

@@ -163,7 +163,7 @@ class Pursuit:
         self._below = self._below + 1 if is_below else 0
         if self._below >= self._config.reached_plans:
             return self._next_goal(Termination.REACHED)
-        self.stall = self._progress.look(signals).stall
+        self.stall = self._progress.look(signals)
         if self.stall is not None:
             return self._end(Termination.STALLED)
         return Next.EXECUTE
@@ -200,7 +200,7 @@ class Pursuit:
     def _on_chain_plan(self, chain: Chain, signals: Signals, closedness: float) -> Next:
         decision = chain.on_plan(signals.energy, closedness)
         if decision is Decision.GO_ON:
-            self.stall = self._progress.look(signals).stall
+            self.stall = self._progress.look(signals)
             return Next.EXECUTE if self.stall is None else self._end(Termination.STALLED)
         self.decision = chain.decisions[-1]
         if decision.is_end:

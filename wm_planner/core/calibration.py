@@ -93,6 +93,17 @@ class CameraCalibration:
         )
 
 
+def check_camera(calibration: CameraCalibration, topic: str) -> None:
+    """Raise CalibrationMismatchError where it was measured with another camera than ``topic``."""
+    if calibration.is_identity or calibration.camera in ('', topic):
+        return
+    raise CalibrationMismatchError(
+        f'the camera calibration of the robot profile was measured with {calibration.camera} and '
+        f'the planner looks through {topic}; valid: run `wm_planner calibrate` with this camera, '
+        'or take the block `calibration` out of the profile.'
+    )
+
+
 def profile_text_with(text: str, calibration: CameraCalibration) -> str:
     """Return the text of a robot profile with its block ``calibration`` set, all else as it was."""
     kept: list[str] = []

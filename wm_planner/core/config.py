@@ -13,17 +13,14 @@ from collections.abc import Mapping
 import dataclasses
 from dataclasses import dataclass, field
 import math
-import os
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from wm_planner.core.errors import InvalidParameterError
 
 _KEY = 'wm_planner.parameter'
+HIDDEN = '(not shown)'
 REQUIRED = dataclasses.MISSING
 """Passed to ``parameter`` instead of a default: the value has to be given."""
-HIDDEN = '(hidden)'
-"""What is shown in place of a secret that was given."""
-
 ConfigT = TypeVar('ConfigT')
 
 
@@ -36,12 +33,7 @@ class ParameterInfo:
     high: float | None = None
     choices: tuple[str, ...] | None = None
     read_only: bool = False
-    secret_variable: str = ''
-
-    @property
-    def is_secret(self) -> bool:
-        """Return whether no value of it may be shown or written."""
-        return bool(self.secret_variable)
+    is_secret: bool = False
 
     @property
     def valid(self) -> str:
@@ -65,17 +57,15 @@ def parameter(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     read_only: bool = False,
-    secret_variable: str = '',
+    is_secret: bool = False,
 ) -> Any:
     """Return a dataclass field with its description and valid range attached.
 
     ``low`` and ``high`` are inclusive and apply to each element of a tuple. The default of a tuple
-    parameter must be a tuple. ``read_only`` parameters can only be set when a node starts.
-
-    ``secret_variable`` makes a text a secret: records and reports show HIDDEN in its place, and
-    where it is empty the environment variable of this name holds it (see ``secret``).
+    parameter must be a tuple. ``read_only`` parameters can only be set when a node starts;
+    what ``is_secret`` is not written into messages, bags and reports (``hide_secrets``).
     """
-    info = ParameterInfo(description, low, high, choices, read_only, secret_variable)
+    info = ParameterInfo(description, low, high, choices, read_only, is_secret)
     return field(default=default, metadata={_KEY: info})
 
 
@@ -84,23 +74,11 @@ def parameter_info(fld: dataclasses.Field[Any]) -> ParameterInfo | None:
     return fld.metadata.get(_KEY)
 
 
-def secret(config: Any, name: str) -> str:
-    """Return a secret parameter's value, or that of its environment variable; '' = in neither."""
-    field_of = {fld.name: fld for fld in dataclasses.fields(config)}
-    info = parameter_info(field_of[name])
-    assert info is not None and info.is_secret, f'{name} is no secret'
-    return str(getattr(config, name)) or os.environ.get(info.secret_variable, '')
-
-
-def without_secrets(cls: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain values of a config class to show or write: HIDDEN for secrets given in them."""
+def hide_secrets(cls: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` of a config dataclass with secrets that are set replaced by ``HIDDEN``."""
     infos = {fld.name: parameter_info(fld) for fld in dataclasses.fields(cls)}
-
-    def shown(name: str, value: Any) -> Any:
-        info = infos.get(name)
-        return HIDDEN if value and info is not None and info.is_secret else value
-
-    return {name: shown(name, value) for name, value in values.items()}
+    secret = {name for name, info in infos.items() if info is not None and info.is_secret}
+    return {name: HIDDEN if value and name in secret else value for name, value in values.items()}
 
 
 def validate(config: Any) -> None:
@@ -145,11 +123,10 @@ def from_mapping(cls: type[ConfigT], values: Mapping[str, Any], *, where: str = 
             f'{prefix}unknown parameter {", ".join(unknown)} of {cls.__name__}; '
             f'valid: {", ".join(names)}.'
         )
-    shown = without_secrets(cls, values)
-    for key, value in values.items():
-        if shown[key] is HIDDEN and not isinstance(value, str):
+    for key, shown in hide_secrets(cls, values).items():
+        if shown is HIDDEN and not isinstance(values[key], str):
             raise InvalidParameterError(
-                f'{prefix}{cls.__name__}.{key} is of type {type(value).__name__}; valid: str.'
+                f'{prefix}{cls.__name__}.{key} is of type {type(values[key]).__name__}; valid: str.'
             )
     arguments = {k: _coerce(f'{prefix}{cls.__name__}.{k}', v, hints[k]) for k, v in values.items()}
     try:

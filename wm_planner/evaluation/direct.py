@@ -24,11 +24,18 @@ from wm_planner.core.errors import (
 )
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
-from wm_planner.core.protocols import Environment, Planner, SearchesWider, TakesInstruction
+from wm_planner.core.protocols import (
+    Environment,
+    LooksThroughWrist,
+    Planner,
+    SearchesWider,
+    TakesInstruction,
+)
 from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Plan, StepResult
 from wm_planner.evaluation.environments import (
     ChargesTheEnd,
     KnowsSubGoals,
+    OffersWristImage,
     Scored,
     SuiteName,
     WantsEnvironment,
@@ -101,6 +108,9 @@ class DirectRunner:
         self._motion = EpisodeMotion(save)
         if isinstance(planner, WantsEnvironment):
             planner.attach(environment)
+        if isinstance(environment, OffersWristImage):
+            looks = isinstance(planner, LooksThroughWrist) and planner.wants_wrist_image
+            environment.offer_wrist_image(looks)
 
     def run(self, spec: EpisodeSpec) -> EpisodeRecord:
         """Run one episode and return its record; a failing simulator raises its DriverError."""

@@ -69,6 +69,14 @@ class ChargesTheEnd(Protocol):
 
 
 @runtime_checkable
+class OffersWristImage(Protocol):
+    """An environment that renders a wrist picture with each observation, which takes time."""
+
+    def offer_wrist_image(self, is_wanted: bool) -> None:
+        """Render it from now on where the environment has such a camera, or leave it out."""
+
+
+@runtime_checkable
 class WantsEnvironment(Protocol):
     """A planner that acts by the simulator's truth, e.g. a scripted oracle; never a real method."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from wm_planner.control.chain import ChainConfig
-from wm_planner.core.config import from_mapping, without_secrets
+from wm_planner.core.config import from_mapping, hide_secrets
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
 from wm_planner.factory import PlannerSettings, check_names, resolve_planning_config
 from wm_planner.policies.registry import POLICIES
@@ -84,11 +84,10 @@ class PlannerChoice:
         return from_mapping(ChainConfig, values, where='controller')
 
     def describe(self) -> dict[str, Any]:
-        """Return all settings in force as plain values, for a report; secrets are hidden."""
+        """Return all settings in force as plain values, for a report."""
         settings = self.settings()
         if self.is_policy:
-            config_class = POLICIES.get(self.planner).config_class
-            shown = without_secrets(config_class, settings.planner)
+            shown = hide_secrets(POLICIES.get(self.planner).config_class, settings.planner)
             return {'policy': shown, 'world_model': dict(settings.model)}
         config = resolve_planning_config(self.planner, self.model, settings)
         return {

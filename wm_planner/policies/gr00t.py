@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import os
 from typing import Any
 
 import numpy as np
 
-from wm_planner.core.config import parameter, secret
+from wm_planner.core.config import parameter
 from wm_planner.core.errors import PlannerFailedError
 from wm_planner.core.geometry import Array
 from wm_planner.core.types import Image, Observation
@@ -43,8 +44,8 @@ class Gr00tConfig(OscConfig):
     )
     api_token: str = parameter(
         '',
-        'token that the server was started with; empty: none',
-        secret_variable='WM_PLANNER_GR00T_API_TOKEN',
+        'token that the server was started with; empty: that of WM_PLANNER_API_TOKEN, if any',
+        is_secret=True,
     )
     layout: str = parameter(
         'flat',
@@ -65,7 +66,6 @@ class Gr00tPolicy(OscPolicy):
     def __init__(self, config: Gr00tConfig) -> None:
         require('msgpack', what='GR00T server')
         self._settings = config
-        self._token = secret(config, 'api_token')
         transport = ZmqTransport(config, what='GR00T server', greeting=self._request('ping'))
         super().__init__(config, transport)
 
@@ -140,8 +140,9 @@ class Gr00tPolicy(OscPolicy):
         request: dict[str, Any] = {'endpoint': endpoint}
         if data is not None:
             request['data'] = data
-        if self._token:
-            request['api_token'] = self._token
+        token = self._settings.api_token or os.environ.get('WM_PLANNER_API_TOKEN', '')
+        if token:
+            request['api_token'] = token
         return pack_groot(request, self._settings.arrays)
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import logging
+import os
 from typing import Any
 
-from wm_planner.core.config import parameter, secret
+from wm_planner.core.config import parameter
 from wm_planner.core.errors import PlannerFailedError
 from wm_planner.core.geometry import Array
 from wm_planner.core.types import Observation
@@ -27,8 +28,8 @@ class OpenPiConfig(OscConfig):
 
     api_key: str = parameter(
         '',
-        'sent as "Authorization: Api-Key ..."; empty: none',
-        secret_variable='WM_PLANNER_OPENPI_API_KEY',
+        'sent as "Authorization: Api-Key ..."; empty: that of WM_PLANNER_API_KEY, if there is one',
+        is_secret=True,
     )
 
 
@@ -40,7 +41,7 @@ class OpenPiPolicy(OscPolicy):
 
     def __init__(self, config: OpenPiConfig) -> None:
         require('msgpack', what='openpi server')
-        key = secret(config, 'api_key')
+        key = config.api_key or os.environ.get('WM_PLANNER_API_KEY', '')
         headers = {'Authorization': f'Api-Key {key}'} if key else {}
         transport = WebSocketTransport(
             config, what='openpi server', on_greeting=self._greet, headers=headers

@@ -22,7 +22,6 @@ from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
-from sensor_msgs.msg import Image as ImageMessage
 from std_srvs.srv import SetBool, Trigger
 
 from wm_planner.core.errors import (
@@ -102,7 +101,6 @@ class PlannerClient:
         self._executor.add_node(self.node)
         self.status: PlannerStatus | None = None
         self.episode: EpisodeStatus | None = None
-        self.latest_image: Image | None = None
         self.on_plan: Callable[[PlanDiagnostics], None] | None = None
         self._clients: dict[str, Any] = {}
         subscribe = self.node.create_subscription
@@ -191,10 +189,6 @@ class PlannerClient:
             )
 
         self.spin_until(has_data, too_late, timeout_s)
-
-    def watch_images(self, topic: str) -> None:
-        """Keep the newest frame of an image topic in ``latest_image``."""
-        self.node.create_subscription(ImageMessage, topic, self._on_image, qos.IMAGE)
 
     # -- planner ---------------------------------------------------------------------------------
 
@@ -405,9 +399,6 @@ class PlannerClient:
     def _on_plan(self, message: PlanDiagnostics) -> None:
         if self.on_plan is not None:
             self.on_plan(message)
-
-    def _on_image(self, message: ImageMessage) -> None:
-        self.latest_image = image_from_message(message)
 
 
 def _or_nan(value: float | None) -> float:

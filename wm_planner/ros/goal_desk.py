@@ -12,9 +12,12 @@ from sensor_msgs.msg import Image as ImageMessage
 
 from wm_planner.control.chain import ChainKind
 from wm_planner.core.errors import (
+    EmergencyStopError,
+    FaultLatchedError,
     InvalidGoalError,
     NoDataError,
     PlanningError,
+    SafetyError,
     WmPlannerError,
 )
 from wm_planner.core.protocols import Clock
@@ -51,6 +54,8 @@ class GoalDesk:
         self._records = node.create_publisher(GoalRecord, '~/goal_record', qos.LATCHED)
         self.on_replaced: Callable[[], None] = lambda: None
         self.status: ControllerStatus | None = None
+        self._enables_itself = False
+        self._shown_refusal = ''
 
     @property
     def stack(self) -> PlannerStack:
@@ -64,13 +69,38 @@ class GoalDesk:
         """Return the goal in force, or the last one that was."""
         return self._shown
 
-    def open(self, stack: PlannerStack) -> None:
-        """Let goals in: the node is active."""
-        self._stack = stack
+    def open(self, stack: PlannerStack, *, enables_itself: bool = False) -> None:
+        """Let goals in: the node is active. ``enables_itself``: and let it move, once it may."""
+        self._stack, self._enables_itself = stack, enables_itself
+
+    def enable(self, is_enabled: bool) -> None:
+        """Allow or forbid motion, as somebody asked; raises what stands against it."""
+        self._enables_itself = False
+        self.stack.controller.enable(is_enabled)
+
+    def enable_itself(self) -> None:
+        """Allow motion where that was asked for from the start; to be called every tick.
+
+        What may stop the arm has to be heard first: a wrench, the heartbeat of a button.
+        """
+        if not self._enables_itself or self._stack is None:
+            return
+        try:
+            self._stack.controller.enable(True)
+        except (FaultLatchedError, EmergencyStopError) as error:
+            self._enables_itself = False  # it is for a person to reset that
+            self._node.get_logger().error(f'motion is not enabled: {error}')
+        except SafetyError as error:
+            if error.message != self._shown_refusal:
+                self._shown_refusal = error.message
+                self._node.get_logger().warning(f'motion is not enabled yet: {error}')
+        else:
+            self._enables_itself = False
 
     def close(self, reason: WmPlannerError) -> None:
         """Refuse goals with ``reason`` from now on."""
         self._stack, self._unavailable = None, reason
+        self._enables_itself = False
         self._goals, self.status = (), None
 
     async def prepare(self, goals: Sequence[Goal]) -> None:

@@ -86,7 +86,7 @@ class GoalServices:
         return response
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._desk.stack.controller.enable(bool(request.data))
+        self._desk.enable(bool(request.data))
         response.success = True
         response.message = 'motion is enabled' if request.data else 'motion is disabled'
         return response

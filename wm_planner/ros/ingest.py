@@ -130,6 +130,8 @@ class Ingest:
             if not set(profile.arm_joint_names) <= set(message.name):
                 return  # two broadcasters on one topic: the other's turn
         fingers = () if topics.gripper_joint_states else profile.gripper_joint_names
+        if self._joints is not None and not {*profile.arm_joint_names, *fingers} & {*message.name}:
+            return  # another part of the robot, on a topic that has brought the arm before
         gripper = None
         try:
             if not topics.gripper_joint_states:

@@ -123,8 +123,6 @@ def parameter_table(config: Any, prefix: str = '') -> str:
         default = list(entry.default) if entry.is_list else entry.default
         shown = str(default).lower() if isinstance(default, bool) else repr(default)
         meaning = entry.info.description + (' (read-only)' if entry.info.read_only else '')
-        if entry.info.is_secret:
-            meaning += f' (secret; or in the variable `{entry.info.secret_variable}`)'
         lines.append(
             f'| `{entry.name}` | {entry.type_name} | `{shown}` | {entry.info.valid} | {meaning} |'
         )

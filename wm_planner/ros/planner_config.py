@@ -13,7 +13,8 @@ from wm_planner.control.executor import ExecutorConfig
 from wm_planner.control.frame_buffer import FrameBufferConfig
 from wm_planner.control.plausibility import PlausibilityConfig
 from wm_planner.control.safety import SafetyConfig
-from wm_planner.core.config import parameter, validate, without_secrets
+from wm_planner.core.calibration import check_camera
+from wm_planner.core.config import hide_secrets, parameter, validate
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
@@ -145,14 +146,12 @@ class PlannerParameters:
         return self._parameters.read(self._profile, PROFILE_PREFIX)
 
     def description(self) -> dict[str, Any]:
-        """Return what a replay needs to plan as this node does, as plain values less secrets."""
+        """Return what a replay needs to plan as this node does, as plain values."""
         config, settings = self.node_config(), self.settings()
-        planning = self._groups.get(PLANNING_PREFIX)
         groups = {
             config.planner: settings.optimizer,
             OBJECTIVE_PREFIX: settings.objective,
-            # Latched for whoever listens, and kept by every bag.
-            PLANNING_PREFIX: without_secrets(type(planning), settings.planner) if planning else {},
+            PLANNING_PREFIX: settings.planner,
             MODEL_PREFIX: settings.model,
         }
         return {
@@ -163,22 +162,32 @@ class PlannerParameters:
             'device': device_of(config),
             'num_threads': threads_of(config),
             'calibration': asdict(settings.calibration),
-            'values': {f'{p}.{k}': v for p, group in groups.items() for k, v in group.items()},
+            'values': {
+                f'{prefix}.{name}': value
+                for prefix, values in groups.items()
+                if prefix in self._groups
+                for name, value in hide_secrets(self._groups[prefix], values).items()
+            },
         }
 
     def settings(self) -> PlannerSettings:
-        """Return what the factory makes the planner from."""
+        """Return what the factory makes the planner from.
+
+        Raises CalibrationMismatchError for the calibration of another camera.
+        """
         values = {
             prefix: asdict(self._parameters.read(group, prefix))
             for prefix, group in self._groups.items()
         }
+        profile = self.profile()
+        check_camera(profile.calibration, profile.topics.image)
         return PlannerSettings(
             preset=self.node_config().preset,
             model=values.get(MODEL_PREFIX, {}),
             optimizer=values.get(self.node_config().planner, {}),
             objective=values.get(OBJECTIVE_PREFIX, {}),
             planner=values.get(PLANNING_PREFIX, {}),
-            calibration=self.profile().calibration,
+            calibration=profile.calibration,
         )
 
 

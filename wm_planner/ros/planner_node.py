@@ -147,14 +147,14 @@ class PlannerNode(LifecycleNode):
         assert self._stack is not None
         try:
             self._subscribe(self._stack)
-            if self._planner_parameters.node_config().enable_at_start:
-                self._stack.controller.enable(True)
         except Exception as error:  # rclpy would go to on_error without a word
             self._set_fault(error)
             self._deactivate(as_wm_planner_error(error))
             return _FAILURE
         self._fault = None
-        self._desk.open(self._stack)
+        self._desk.open(
+            self._stack, enables_itself=self._planner_parameters.node_config().enable_at_start
+        )
         self._is_active = True
         self.get_logger().info('active')
         return super().on_activate(state)
@@ -212,6 +212,7 @@ class PlannerNode(LifecycleNode):
         now_ns = self.clock.now_ns()
         status = self._monitor.explained(stack.controller.tick(now_ns, monotonic_ns))
         self._desk.on_status(status)
+        self._desk.enable_itself()
         self._reach.on_tick(status, stack.buffer.latest_state(), now_ns)
         base_frame = stack.profile.base_frame
         plan = status.latest_plan

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wm_planner.core.calibration import CameraCalibration
-from wm_planner.core.config import HIDDEN, from_mapping, without_secrets
+from wm_planner.core.config import HIDDEN, from_mapping, hide_secrets
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
@@ -37,7 +37,7 @@ class RecordedChoice:
         """Return the values for a report: secrets are hidden."""
         if self.planner not in POLICIES.names():
             return dict(self.values)
-        shown = without_secrets(POLICIES.get(self.planner).config_class, self.settings.planner)
+        shown = hide_secrets(POLICIES.get(self.planner).config_class, self.settings.planner)
         return {**self.values, **{f'planning.{name}': value for name, value in shown.items()}}
 
     @property

@@ -16,6 +16,7 @@ from wm_planner.core.calibration import (
     CameraCalibration,
     actions_to_base,
     actions_to_model,
+    check_camera,
     profile_text_with,
     spec_in_base,
     std_in_base,
@@ -120,6 +121,15 @@ def test_a_tilt_is_refused_for_a_model_that_cannot_roll() -> None:
     with pytest.raises(CalibrationError, match='dy is missing'):
         spec_in_base(a_spec('dx', 'dz'), QUARTER)
     assert actions_to_base([0.01, 0.0], a_spec('dx', 'dy'), QUARTER)[1] == pytest.approx(0.01)
+
+
+def test_belongs_to_one_camera() -> None:
+    mine = CameraCalibration(quaternion_xyzw=QUARTER, camera='/left/image')
+    check_camera(mine, '/left/image')
+    with pytest.raises(CalibrationMismatchError, match=r'with /left/image .* through /right'):
+        check_camera(mine, '/right/image')
+    check_camera(CameraCalibration(quaternion_xyzw=QUARTER), '/any')
+    check_camera(CameraCalibration(camera='/left/image'), '/any')  # turns nothing
 
 
 def test_belongs_to_one_model() -> None:

@@ -10,14 +10,7 @@ import math
 import pytest
 
 from wm_planner.core import errors
-from wm_planner.core.config import (
-    HIDDEN,
-    from_mapping,
-    parameter,
-    secret,
-    validate,
-    without_secrets,
-)
+from wm_planner.core.config import HIDDEN, from_mapping, hide_secrets, parameter, validate
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
 from wm_planner.core.profile import RobotProfile
 
@@ -148,13 +141,13 @@ def test_foreign_errors_become_unknown() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Login:
-    key: str = parameter('', 'key of the server', secret_variable='WM_PLANNER_TEST_KEY')
+    key: str = parameter('', 'key of the server', is_secret=True)
     port: int = parameter(1, 'port')
 
 
 def test_secret_is_hidden_where_it_was_given_and_only_there() -> None:
-    assert without_secrets(Login, {'key': 'k3y', 'port': 3}) == {'key': HIDDEN, 'port': 3}
-    assert without_secrets(Login, {'key': ''}) == {'key': ''}
+    assert hide_secrets(Login, {'key': 'k3y', 'port': 3}) == {'key': HIDDEN, 'port': 3}
+    assert hide_secrets(Login, {'key': ''}) == {'key': ''}
     assert from_mapping(Login, {'key': 'k3y'}).key == 'k3y'
 
 
@@ -162,13 +155,3 @@ def test_secret_of_another_type_is_not_shown_in_the_refusal() -> None:
     with pytest.raises(InvalidParameterError, match='key is of type int; valid: str') as caught:
         from_mapping(Login, {'key': 12345})
     assert '12345' not in str(caught.value)
-
-
-def test_secret_is_taken_from_the_environment_where_it_is_not_set(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv('WM_PLANNER_TEST_KEY', raising=False)
-    assert secret(Login(), 'key') == ''
-    monkeypatch.setenv('WM_PLANNER_TEST_KEY', 'of the environment')
-    assert secret(Login(), 'key') == 'of the environment'
-    assert secret(Login(key='k3y'), 'key') == 'k3y'

@@ -421,6 +421,21 @@ def test_chain_by_progress_takes_no_more_steps_than_the_schedule() -> None:
     assert (record.steps, record.termination) == (5, 'timeout')
 
 
+@pytest.mark.parametrize('looks', [True, False, None])
+def test_wrist_camera_is_rendered_for_planners_that_look_through_it(looks: bool | None) -> None:
+    class Offering(CallLog):
+        offered: bool | None = None
+
+        def offer_wrist_image(self, is_wanted: bool) -> None:
+            self.offered = is_wanted
+
+    planner, environment = FakePlanner(), Offering()
+    if looks is not None:
+        planner.wants_wrist_image = looks
+    runner_of(planner, environment)
+    assert environment.offered is bool(looks)
+
+
 @pytest.mark.parametrize(('scale', 'steps'), [(0.1, 2), (1.0, 5), (2.0, 10)])
 def test_steps_of_the_suite_are_scaled_goal_by_goal(scale: float, steps: int) -> None:
     config = replace(CONFIG, steps_scale=scale)

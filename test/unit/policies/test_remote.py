@@ -76,7 +76,7 @@ def test_refused_action_is_handed_out_again_and_reset_forgets_the_chunk() -> Non
 
 
 def test_openpi_key_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('WM_PLANNER_OPENPI_API_KEY', 'of the environment')
+    monkeypatch.setenv('WM_PLANNER_API_KEY', 'of the environment')
     headers: list = []
     answer = KINDS['openpi'].put(osc_chunk())
     with openpi_server(lambda _: answer, headers=headers) as server:

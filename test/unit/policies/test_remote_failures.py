@@ -268,7 +268,7 @@ def test_groot_token_is_checked_by_the_server(monkeypatch: pytest.MonkeyPatch) -
         client = a_client('gr00t', server.port, api_token='secret')
         assert planned(client).horizon == 8
         client.close()
-        monkeypatch.setenv('WM_PLANNER_GR00T_API_TOKEN', 'secret')
+        monkeypatch.setenv('WM_PLANNER_API_TOKEN', 'secret')
         client = a_client('gr00t', server.port)
         assert planned(client).horizon == 8
         client.close()

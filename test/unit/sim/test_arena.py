@@ -255,6 +255,10 @@ def test_cameras_by_name(environment: ArenaEnvironment) -> None:
         sim.render('agentvew')
     position, _ = sim.camera_pose('exterior')
     assert position == pytest.approx([0.12, 0.72, 0.52])
+    environment.offer_wrist_image(False)
+    assert environment.observe().wrist_image is None
+    environment.offer_wrist_image(True)
+    assert environment.observe().wrist_image is not None
 
 
 def test_bad_input(environment: ArenaEnvironment) -> None:

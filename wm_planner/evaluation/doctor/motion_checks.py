@@ -48,7 +48,7 @@ def check_gripper(
     if closedness.min() < -0.1 or closedness.max() > 1.1:
         return [_gripper_out_of_range(sums, profile)]
     if not changes:
-        reads = f'closed to {closedness[-1]:.0%}; the sign was not looked at: pass --move'
+        reads = f'closed to {abs(closedness[-1]):.0%}; the sign was not looked at: pass --move'
         return [skipped(Check.GRIPPER, reads)]
     return [_gripper_from_changes(changes)]
 
