@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wm_planner.core.calibration import CameraCalibration
-from wm_planner.core.config import HIDDEN, from_mapping, hide_secrets
+from wm_planner.core.config import from_mapping, hide_secrets
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
@@ -69,10 +69,7 @@ def choose(
     is_same = bool(recorded) and all(names[key] == recorded[key] for key in names)
     groups = {names['planner']: 'optimizer', 'objective': 'objective', 'planning': 'planner'}
     groups['world_model'] = 'model'
-    of_record = recorded['values'] if is_same and not preset else {}
-    # A secret is not recorded: where it is needed again it has to be given again.
-    of_record = {name: value for name, value in of_record.items() if value != HIDDEN}
-    all_values = {**of_record, **values}
+    all_values = {**(recorded['values'] if is_same and not preset else {}), **values}
     sorted_values: dict[str, dict[str, Any]] = {}
     for name, value in all_values.items():
         group, _, key = name.partition('.')

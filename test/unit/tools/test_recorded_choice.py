@@ -54,9 +54,8 @@ def test_nothing_recorded_is_the_default_planner() -> None:
     assert (choice.seed, choice.settings.calibration) == (3, PROFILE_TURN)
 
 
-def test_secret_of_a_policy_is_neither_taken_from_a_recording_nor_shown() -> None:
-    settings = recorded(planner='openpi', values={'planning.api_key': HIDDEN, 'planning.port': 9})
-    assert choose(settings, PROFILE, {}).settings.planner == {'port': 9}
+def test_secret_of_a_policy_is_used_and_not_shown() -> None:
+    settings = recorded(planner='openpi', values={'planning.port': 9})
     given = choose(settings, PROFILE, {'planning.api_key': 'k3y'})
     assert given.settings.planner == {'port': 9, 'api_key': 'k3y'}
     assert given.shown_values == {'planning.port': 9, 'planning.api_key': HIDDEN}
