@@ -361,6 +361,8 @@ class SimThread:
 
     def _end_lost_episode(self) -> None:
         """Have no episode where a reset that failed half-way has ended the one before."""
+        if not self._episode.suite:
+            return
         try:
             self._env.score()
         except SimulatorError:
