@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class ProfileRobot:
     def __init__(self, node: Node, profile: RobotProfile) -> None:
         self.node, self.profile = node, profile
         topics = profile.topics
-        self._shots = 0
+        self._pictures = itertools.cycle([scene_picture(START_M, noise=n) for n in range(8)])
         self._image = node.create_publisher(ImageMessage, topics.image, qos.IMAGE)
         self._joints = node.create_publisher(JointState, topics.joint_states, qos.STATE)
         self._gripper = self._joints
@@ -80,8 +81,7 @@ class ProfileRobot:
 
     def _publish(self) -> None:
         profile, stamp_ns = self.profile, int(self.node.get_clock().now().nanoseconds)
-        self._shots += 1
-        image = scene_picture(START_M, noise=self._shots)
+        image = next(self._pictures)
         frame = profile.camera_frame or 'camera'
         self._image.publish(image_to_message(image, stamp_ns=stamp_ns, frame_id=frame))
         arm = [BEND_RAD] * len(profile.arm_joint_names)
