@@ -22,6 +22,7 @@ from wm_planner.ros.interfaces import message_class
 from wm_planner.ros.sinks import SINKS
 
 PERIOD_S = 0.04
+BEHIND_NS = 8_000_000  # of the gripper's stamps
 BEND_RAD = 0.4
 """Where every joint is, inside the limits of the profiles or not: a picture of a pose suffices."""
 
@@ -86,11 +87,10 @@ class ProfileRobot:
         arm = [BEND_RAD] * len(profile.arm_joint_names)
         fingers = [profile.gripper_joint_range[0] / max(1, len(profile.gripper_joint_names))]
         fingers *= len(profile.gripper_joint_names)
-        # A gripper's broadcaster sends messages of its own, before the arm's as well as after.
-        self._gripper.publish(
-            joints_to_message(profile.gripper_joint_names, fingers, stamp_ns=stamp_ns)
-        )
+        # A gripper's broadcaster sends messages of its own, and the two do not keep in step.
         self._joints.publish(joints_to_message(profile.arm_joint_names, arm, stamp_ns=stamp_ns))
+        hand = (profile.gripper_joint_names, fingers)
+        self._gripper.publish(joints_to_message(*hand, stamp_ns=stamp_ns - BEHIND_NS))
         if self._pose is not None:
             state = RobotState(
                 stamp_ns=stamp_ns,
