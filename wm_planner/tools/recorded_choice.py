@@ -27,6 +27,7 @@ class RecordedChoice:
     device: str
     values: dict[str, Any]
     settings: PlannerSettings
+    recorded_seed: int = 0
 
     def make(self) -> Planner:
         """Return the planner, made on the calling thread."""
@@ -42,8 +43,8 @@ class RecordedChoice:
 
     @property
     def seed(self) -> int:
-        """Return the seed of its draws."""
-        return int(self.values.get('planning.seed', 0))
+        """Return the seed of its draws: the recorded one, also of another planner or model."""
+        return int(self.values.get('planning.seed', self.recorded_seed))
 
 
 def choose(
@@ -82,6 +83,7 @@ def choose(
     return RecordedChoice(
         **names,
         preset=preset,
+        recorded_seed=int(recorded['values'].get('planning.seed', 0)) if recorded else 0,
         device=device or str(recorded.get('device', 'cpu')),
         values=all_values,
         settings=PlannerSettings(
