@@ -93,8 +93,9 @@ class LoopbackRobot:
         self.node.create_timer(PERIOD_S, self._publish)
 
     def show_wrist(self, value: int) -> None:
-        """Let a wrist camera show one shade of grey from now on."""
+        """Let a wrist camera show a shade of grey above a dark floor from now on."""
         self._wrist = np.full((32, 32, 3), value, np.uint8)
+        self._wrist[24:] = 40
 
     def picture(self, position_m: Any, closedness: float = 0.0) -> Image:
         """Return what the camera would show with the tool there."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from wm_planner.ros.interfaces import message_class
 from wm_planner.ros.sinks import SINKS
 
 PERIOD_S = 0.04
+BEHIND_NS = 8_000_000  # of the gripper's stamps
 BEND_RAD = 0.4
 """Where every joint is, inside the limits of the profiles or not: a picture of a pose suffices."""
 
@@ -52,7 +54,7 @@ class ProfileRobot:
     def __init__(self, node: Node, profile: RobotProfile) -> None:
         self.node, self.profile = node, profile
         topics = profile.topics
-        self._shots = 0
+        self._pictures = itertools.cycle([scene_picture(START_M, noise=n) for n in range(8)])
         self._image = node.create_publisher(ImageMessage, topics.image, qos.IMAGE)
         self._joints = node.create_publisher(JointState, topics.joint_states, qos.STATE)
         self._gripper = self._joints
@@ -79,18 +81,16 @@ class ProfileRobot:
 
     def _publish(self) -> None:
         profile, stamp_ns = self.profile, int(self.node.get_clock().now().nanoseconds)
-        self._shots += 1
-        image = scene_picture(START_M, noise=self._shots)
+        image = next(self._pictures)
         frame = profile.camera_frame or 'camera'
         self._image.publish(image_to_message(image, stamp_ns=stamp_ns, frame_id=frame))
         arm = [BEND_RAD] * len(profile.arm_joint_names)
         fingers = [profile.gripper_joint_range[0] / max(1, len(profile.gripper_joint_names))]
         fingers *= len(profile.gripper_joint_names)
-        # A gripper's broadcaster sends messages of its own, before the arm's as well as after.
-        self._gripper.publish(
-            joints_to_message(profile.gripper_joint_names, fingers, stamp_ns=stamp_ns)
-        )
+        # A gripper's broadcaster sends messages of its own, and the two do not keep in step.
         self._joints.publish(joints_to_message(profile.arm_joint_names, arm, stamp_ns=stamp_ns))
+        hand = (profile.gripper_joint_names, fingers)
+        self._gripper.publish(joints_to_message(*hand, stamp_ns=stamp_ns - BEHIND_NS))
         if self._pose is not None:
             state = RobotState(
                 stamp_ns=stamp_ns,

@@ -18,6 +18,7 @@ from geometry_msgs.msg import TransformStamped  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 
 from fakes.clock import ManualClock  # noqa: E402
+from fakes.doctor_robot import scene_picture  # noqa: E402
 from fakes.kinematic_arm import HOME_RAD, panda_kinematics, panda_profile  # noqa: E402
 from fakes.values import a_state  # noqa: E402
 from wm_planner.control.frame_buffer import FrameBuffer, FrameBufferConfig  # noqa: E402
@@ -29,11 +30,14 @@ from wm_planner.core.errors import (  # noqa: E402
     NoDataError,
     StaleDataError,
     StateJumpError,
+    UnusableFrameError,
 )
 from wm_planner.core.profile import RobotProfile  # noqa: E402
 from wm_planner.core.robot_parts import GripperConfig  # noqa: E402
+from wm_planner.core.types import NotReady  # noqa: E402
 from wm_planner.ros.conversions import (  # noqa: E402
     closedness_from_joints,
+    image_to_message,
     joints_to_message,
     state_from_transform,
     state_to_message,
@@ -51,11 +55,11 @@ HALF_OPEN = [0.02, 0.02]
 class Feed:
     """An ingest with a buffer, on a clock that the test moves."""
 
-    def __init__(self, transform: Any = None, **changes: Any) -> None:
+    def __init__(self, transform: Any = None, *, wants_wrist: bool = False, **changes: Any) -> None:
         self.profile = profile(**changes)
         self.clock = ManualClock(now_ns=NOW_NS)
         config = FrameBufferConfig()
-        self.buffer = FrameBuffer(config, context_frames=1)
+        self.buffer = FrameBuffer(config, context_frames=1, wants_wrist=wants_wrist)
         self.ingest = Ingest(
             self.buffer,
             self.profile,
@@ -231,3 +235,34 @@ def test_joints_are_taken_again_after_the_clock_went_back() -> None:
     feed.ingest.on_joint_states(feed.joints(names, [*(HOME_RAD + 0.5), 0.0, 0.0]))
     newest = feed.ingest.latest_joints()
     assert newest is not None and newest.stamp_ns == NOW_NS - 5_000_000_000
+
+
+def test_a_black_wrist_camera_is_not_planned_from() -> None:
+    feed = Feed(wants_wrist=True)
+
+    def wrist(value: np.ndarray) -> None:
+        feed.clock.advance(0.05)
+        feed.ingest.on_wrist_image(image_to_message(value, stamp_ns=feed.clock.now_ns()))
+
+    def problem() -> NotReady | None:
+        now_ns, monotonic_ns = feed.clock.now_ns(), feed.clock.monotonic_ns()
+        scene = scene_picture([0.5, 0.0, 0.2])
+        feed.buffer.push_image(now_ns, scene, now_ns=now_ns, monotonic_ns=monotonic_ns)
+        state = a_state(stamp_ns=now_ns)
+        feed.buffer.push_state(state, now_ns=now_ns, monotonic_ns=monotonic_ns)
+        return feed.buffer.freshness(now_ns, monotonic_ns)
+
+    wrist(scene_picture([0.5, 0.0, 0.2]))
+    assert problem() is None
+    for _ in range(3):
+        with pytest.raises(UnusableFrameError, match='black'):
+            wrist(np.zeros((64, 64, 3), np.uint8))
+    found = problem()
+    assert found is not None and 'black' in found.error.message
+    feed.clock.advance(2.0)
+    for _ in range(12):
+        wrist(scene_picture([0.5, 0.0, 0.2]))
+    assert problem() is None
+    feed.clock.advance(1.0)
+    found = problem()
+    assert found is not None and 'wrist' in found.error.message  # silent

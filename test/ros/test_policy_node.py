@@ -11,9 +11,12 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed')
 
+from std_msgs.msg import String  # noqa: E402
+
 from fakes.planner_harness import QUICK, PlannerHarness, held_still  # noqa: E402
 from fakes.policy_servers import Fail  # noqa: E402
 from fakes.policy_servers_rigs import KINDS  # noqa: E402
+from wm_planner.ros import qos  # noqa: E402
 
 PARAMETERS = {
     name: value
@@ -43,8 +46,16 @@ def test_node_follows_an_openpi_server_and_holds_when_it_fails() -> None:
             'planning.instruction': 'go down',
             'planning.use_wrist_image': False,
             'planning.connect_attempts': 1,
+            'planning.api_key': 'k3y',
         }
         with PlannerHarness(parameters) as harness:
+            settings: list[String] = []
+            harness.client.node.create_subscription(
+                String, '/wm_planner/planner_settings', settings.append, qos.LATCHED
+            )
+            harness.wait(lambda: settings, 'the settings')
+            assert '"planning.port"' in settings[0].data
+            assert 'api_key' not in settings[0].data and 'k3y' not in settings[0].data
             assert harness.planner.get_parameter('planning.execute_steps').value == 5
             begin_m = harness.robot.position_m[2]
             harness.client.enable()
@@ -111,4 +122,5 @@ def test_policy_that_wants_a_wrist_camera_gets_its_frames() -> None:
             harness.robot.show_wrist(200)
             done = harness.client.reach_goal([goal], steps_per_goal=[1], tolerance=-1.0)
             assert done.goal_steps == (1,), done
-            assert np.all(np.asarray(wrists[0]) == 200)
+            seen = np.asarray(wrists[0])
+            assert np.all(seen[:8] == 200) and np.all(seen[-8:] == 40)

@@ -90,6 +90,11 @@ class FrameBuffer:
         """Have no frames, for ``error``, until there was no doubt for ``trust_again_s``."""
         self._doubt(self._images, error, monotonic_ns)
 
+    def doubt_wrist_images(self, error: WmPlannerError, *, monotonic_ns: int) -> None:
+        """Have no wrist frames, for ``error``, as ``doubt_images``; none where none is wanted."""
+        if self._wrist is not None:
+            self._doubt(self._wrist, error, monotonic_ns)
+
     def doubt_states(self, error: WmPlannerError, *, monotonic_ns: int) -> None:
         """Have no robot states, for ``error``, until there was no doubt for ``trust_again_s``."""
         self._doubt(self._states, error, monotonic_ns)
@@ -204,7 +209,7 @@ class FrameBuffer:
             return self._states.age_s(now_ns)
 
     def freshness(self, now_ns: int, monotonic_ns: int) -> NotReady | None:
-        """Return None if both streams are alive and fresh, else what is wrong with one of them."""
+        """Return None if all streams are alive and fresh, else what is wrong with one of them."""
         with self._lock:
             return self._freshness(now_ns, monotonic_ns)
 
@@ -260,7 +265,9 @@ class FrameBuffer:
         ):
             if problem is not None:
                 return problem
-        return None
+        if self._wrist is None:
+            return None
+        return self._stream_freshness(self._wrist, config.max_image_age_s, now_ns, monotonic_ns)
 
     def _stream_freshness(
         self, stream: Stream[ItemT], max_age_s: float, now_ns: int, monotonic_ns: int

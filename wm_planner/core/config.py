@@ -123,6 +123,11 @@ def from_mapping(cls: type[ConfigT], values: Mapping[str, Any], *, where: str = 
             f'{prefix}unknown parameter {", ".join(unknown)} of {cls.__name__}; '
             f'valid: {", ".join(names)}.'
         )
+    for key, shown in hide_secrets(cls, values).items():
+        if shown is HIDDEN and not isinstance(values[key], str):
+            raise InvalidParameterError(
+                f'{prefix}{cls.__name__}.{key} is of type {type(values[key]).__name__}; valid: str.'
+            )
     arguments = {k: _coerce(f'{prefix}{cls.__name__}.{k}', v, hints[k]) for k, v in values.items()}
     try:
         return cls(**arguments)

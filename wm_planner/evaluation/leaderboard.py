@@ -17,6 +17,7 @@ from typing import Any
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
 from wm_planner.evaluation.records import EpisodeRecord
 from wm_planner.evaluation.scores import LEVELS, SUITES, TaskName, score_episodes
+from wm_planner.policies.registry import POLICIES
 
 MODEL_TYPES = ('vla', 'wam')
 PUBLISHED_FILE = 'published.json'
@@ -75,6 +76,11 @@ def leaderboard_entry(
             levels.setdefault(task.level, []).append(record)
     tasks = [_task(suite, by_suite[suite]) for suite in SUITES if suite in by_suite]
     return {'name': name, 'size': size, 'modelType': model_type, 'tasks': tasks}
+
+
+def model_type_of(planner: str) -> str:
+    """Return what the leaderboard calls a planner: an optimizer plans in a world model ('wam')."""
+    return POLICIES.get(planner).model_type if planner in POLICIES.names() else 'wam'
 
 
 def check_of_benchmark(suites: Iterable[str]) -> None:

@@ -281,15 +281,17 @@ def rank_of(done: Array, scorer: Scorer, config: ReplayConfig, index: int) -> di
     """Return rank and regret of what was done [H, A] among random sequences within the bounds.
 
     The sequences are the first draws of a search that knows nothing: a Gaussian of a full half
-    range around no motion, clamped; their seed is that of the replay and the moment's number.
+    range around no motion, clamped; their seed is that of the replay and the moment's number. Like
+    the search they keep to the model's axes and bounds, into which ``done`` is turned.
     """
-    bounds = ActionBounds.of(scorer.spec, device=scorer.goal.device, dtype=torch.float32)
+    bounds = ActionBounds.of(scorer.model_spec, device=scorer.goal.device, dtype=torch.float32)
     start = ActionDistribution.start(bounds, horizon=len(done), init_mean=None, init_std_scale=1.0)
     generator = torch.Generator().manual_seed(config.seed * 100_003 + index)
     noise = torch.randn((config.samples, *done.shape), generator=generator)
     drawn = start.sample(noise.to(scorer.goal.device))
-    own = bounds.clamp(torch.tensor(done, dtype=torch.float32, device=scorer.goal.device))
-    energies = scorer.energies(torch.cat([own.unsqueeze(0), drawn])).double().cpu().numpy()
+    was_done = torch.tensor(done, dtype=torch.float32, device=scorer.goal.device)
+    own = bounds.clamp(scorer.in_model_axes(was_done))
+    energies = scorer.model_energies(torch.cat([own.unsqueeze(0), drawn])).double().cpu().numpy()
     mine, others = float(energies[0]), np.sort(energies[1:][np.isfinite(energies[1:])])
     if not math.isfinite(mine) or len(others) < config.elites:
         return {}

@@ -53,6 +53,11 @@ class PlannerChoice:
         """Return the model for records and tables; '' where none is in the loop."""
         return '' if self.is_policy and POLICIES.get(self.planner).has_own_actions else self.model
 
+    @property
+    def label(self) -> str:
+        """Return what to call it beside others: ``cem (tabletop)``, ``openpi``."""
+        return self.planner if self.is_policy else f'{self.planner} ({self.model})'
+
     def settings(self) -> PlannerSettings:
         """Return the values sorted into groups; raises UnknownNameError for a group."""
         groups: dict[str, dict[str, Value]] = {}

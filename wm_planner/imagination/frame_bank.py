@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wm_planner.core.aspect import has_aspect_of
 from wm_planner.core.errors import FrameBankError
 from wm_planner.core.imagination import Imagination
 from wm_planner.core.protocols import Tensor as AnyTensor
 from wm_planner.core.types import Goal, Image
-
-ASPECT_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +35,7 @@ class BankFrames:
                 f'{camera_frame!r}, the camera that the planner looks through.'
             )
         own_height, own_width = self.images[0].shape[:2]
-        if abs((own_width / own_height) / (width / height) - 1.0) > ASPECT_TOLERANCE:
+        if not has_aspect_of((own_height, own_width), (height, width)):
             raise FrameBankError(
                 f'frame bank {self.source} has frames of {own_width}x{own_height} px and the '
                 f'camera gives {width}x{height} px; valid: frames of that camera, at any scale.'

@@ -107,6 +107,7 @@ class Imaginer:
     def submit(self, plan: Plan) -> None:
         """Draw ``plan``; one without an imagination is passed over. Any thread, does not wait."""
         if plan.imagination is None:
+            self.forget()
             return
         with self._wake:
             self._job = (plan, self._previous)

@@ -25,7 +25,8 @@ class Scorer:
 
     ``now`` and ``goal`` [N, D] are the latents of the newest frame and of the goal. Actions are in
     base_frame, as plans are, and turned into the model's axes here by ``axes_xyzw``; ``spec`` is
-    that of such actions, with the gripper pinned where the goal pins it.
+    that of such actions, with the gripper pinned where the goal pins it. ``model_spec`` is that in
+    the model's axes, which the search keeps to: a turned box is smaller than the one around it.
     """
 
     def __init__(
@@ -48,18 +49,23 @@ class Scorer:
         )
         self.now: Tensor = model.current(state)
         self.goal = goal_latent
-        self._model_spec, self._axes_xyzw = spec, tuple(axes_xyzw)
+        self.model_spec, self._axes_xyzw = spec, tuple(axes_xyzw)
         self.spec = spec_in_base(spec, axes_xyzw)
 
     @torch.inference_mode()
     def energies(self, actions: Tensor) -> Tensor:
         """Return energies [S] of ``actions`` [S, H, A], H being the planner's horizon."""
-        return self._energy(self._turned(actions))
+        return self._energy(self.in_model_axes(actions))
+
+    @torch.inference_mode()
+    def model_energies(self, actions: Tensor) -> Tensor:
+        """Return energies [S] of ``actions`` [S, H, A] that are in the model's axes already."""
+        return self._energy(actions)
 
     @torch.inference_mode()
     def latents(self, actions: Tensor) -> Tensor:
         """Return predicted latents [S, H, N, D] under ``actions`` [S, H, A], all at once."""
-        predicted: Tensor = self._model.rollout(self._state, self._turned(actions))
+        predicted: Tensor = self._model.rollout(self._state, self.in_model_axes(actions))
         return predicted
 
     @torch.inference_mode()
@@ -68,11 +74,11 @@ class Scorer:
         result: Tensor = self._objective.distance(latent, self.goal if other is None else other)
         return result
 
-    def _turned(self, actions: Tensor) -> Tensor:
+    def in_model_axes(self, actions: Tensor) -> Tensor:
         """Return ``actions`` in the model's axes; untouched, to the last bit, where they agree."""
         if self._axes_xyzw == NO_TURN_XYZW:
             return actions
-        turned = actions_to_model(actions.double().cpu().numpy(), self._model_spec, self._axes_xyzw)
+        turned = actions_to_model(actions.double().cpu().numpy(), self.model_spec, self._axes_xyzw)
         return torch.as_tensor(turned, dtype=actions.dtype, device=actions.device)
 
 

@@ -37,6 +37,7 @@ class PolicyEntry:
     config_class: type[Any]
     make: Callable[[Any, Any], Planner]
     has_own_actions: bool = False  # it acts in a spec of its own, so that no model is needed
+    model_type: str = 'vla'  # what VLA-Arena's leaderboard calls it: vla or wam
 
 
 def _random() -> PolicyEntry:
@@ -94,7 +95,10 @@ def _dreamzero() -> PolicyEntry:
     from wm_planner.policies.dreamzero import DreamZeroConfig, DreamZeroPolicy
 
     return PolicyEntry(
-        DreamZeroConfig, lambda config, spec: DreamZeroPolicy(config), has_own_actions=True
+        DreamZeroConfig,
+        lambda config, spec: DreamZeroPolicy(config),
+        has_own_actions=True,
+        model_type='wam',
     )
 
 

@@ -33,7 +33,7 @@ def require(module: str, *, what: str) -> Any:
         ) from error
 
 
-def _array(data: bytes, dtype: Any, shape: Any) -> npt.NDArray[Any]:
+def plain_array(data: bytes, dtype: Any, shape: Any) -> npt.NDArray[Any]:
     """Return an array of its own memory; raises ValueError for what is not plain numbers."""
     kind = np.dtype(dtype)
     if kind.kind not in _NUMBER_KINDS:
@@ -74,7 +74,7 @@ def _openpi_default(value: Any) -> Any:
 
 def _openpi_hook(value: dict[Any, Any]) -> Any:
     if b'__ndarray__' in value:
-        return _array(value[b'data'], value[b'dtype'], value[b'shape'])
+        return plain_array(value[b'data'], value[b'dtype'], value[b'shape'])
     if b'__npgeneric__' in value:
         return np.dtype(value[b'dtype']).type(value[b'data'])
     return value
@@ -126,10 +126,10 @@ def _msgpack_numpy_default(value: Any) -> Any:
 def _groot_hook(value: dict[Any, Any]) -> Any:
     if '__ndarray_class__' in value:
         array = np.load(io.BytesIO(value['as_npy']), allow_pickle=False)
-        return _array(array.tobytes(), array.dtype, array.shape)
+        return plain_array(array.tobytes(), array.dtype, array.shape)
     if b'nd' in value:
         shape = value[b'shape'] if value[b'nd'] else ()
-        return _array(value[b'data'], _text(value[b'type']), shape)
+        return plain_array(value[b'data'], _text(value[b'type']), shape)
     return value
 
 
@@ -174,5 +174,5 @@ def _json_default(value: Any) -> Any:
 def _json_hook(value: dict[str, Any]) -> Any:
     if '__numpy__' in value:
         data = base64.b64decode(value['__numpy__'], validate=True)
-        return _array(data, value['dtype'], value['shape'])
+        return plain_array(data, value['dtype'], value['shape'])
     return value

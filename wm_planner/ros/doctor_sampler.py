@@ -79,8 +79,12 @@ class _Pictures(_Heard):
 
 @dataclass
 class _Joints(_Heard):
-    """What has come on a topic of joints; messages of one kind have the same names."""
+    """What has come on a topic of joints; messages of one kind have the same names.
 
+    Each kind is a stream of its own: two broadcasters on one topic do not keep in step.
+    """
+
+    kinds: dict[tuple[str, ...], _Heard] = field(default_factory=dict)
     positions: dict[tuple[str, ...], list[list[float]]] = field(default_factory=dict)
 
     def of(self, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], Array]:
@@ -89,6 +93,11 @@ class _Joints(_Heard):
         names = next(iter([*kinds, *self.positions]), ())
         rows = self.positions.get(names, [])
         return names, np.array(rows, np.float64).reshape(len(rows), len(names))
+
+    def heard_of(self, wanted: tuple[str, ...]) -> _Heard:
+        """Return what came of the kind that has ``wanted``, of all kinds where none has."""
+        kinds = [heard for names, heard in self.kinds.items() if set(wanted) <= set(names)]
+        return next(iter(kinds), self)
 
 
 class DoctorSampler:
@@ -233,7 +242,9 @@ class DoctorSampler:
     ) -> JointSample:
         names, positions = heard.of(wanted)
         return JointSample(
-            **self._stream(topic, JointState, heard, listened_s), names=names, positions=positions
+            **self._stream(topic, JointState, heard.heard_of(wanted), listened_s),
+            names=names,
+            positions=positions,
         )
 
     def _open_transform(self) -> None:
@@ -337,7 +348,9 @@ class DoctorSampler:
         self._note_joints(self._gripper, message)
 
     def _note_joints(self, heard: _Joints, message: JointState) -> None:
-        heard.note(message.header, self._now_ns())
+        kind = heard.kinds.setdefault(tuple(message.name), _Heard())
+        for stream in (heard, kind):
+            stream.note(message.header, self._now_ns())
         if len(message.position) == len(message.name):
             heard.positions.setdefault(tuple(message.name), []).append(list(message.position))
 

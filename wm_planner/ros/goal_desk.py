@@ -11,6 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import Image as ImageMessage
 
 from wm_planner.control.chain import ChainKind
+from wm_planner.core.aspect import has_aspect_of
 from wm_planner.core.errors import (
     EmergencyStopError,
     FaultLatchedError,
@@ -31,8 +32,6 @@ from wm_planner_msgs.msg import GoalRecord
 if TYPE_CHECKING:
     from wm_planner.control.status import ControllerStatus
     from wm_planner.ros.planner_stack import PlannerStack
-
-_ASPECT_TOLERANCE = 0.02
 
 
 class GoalDesk:
@@ -176,8 +175,7 @@ def _check_against_camera(goal: Goal, stack: PlannerStack) -> None:
         )
     height, width = newest[1].shape[:2]
     goal_height, goal_width = goal.image.shape[:2]
-    aspect = (goal_width / goal_height) / (width / height)
-    if abs(aspect - 1.0) > _ASPECT_TOLERANCE:
+    if not has_aspect_of((goal_height, goal_width), (height, width)):
         raise InvalidGoalError(
             f'goal {goal.goal_id!r} is {goal_width}x{goal_height} px and the camera gives '
             f'{width}x{height} px; valid: a whole picture of that camera, at any scale.'

@@ -86,6 +86,7 @@ class Ingest:
         self._joints: JointPositions | None = None
         self._speed_guard = speed_guard
         self._frames = FrameWatch(plausibility or PlausibilityConfig(), buffer.state_near)
+        self._wrist_frames = FrameWatch(plausibility or PlausibilityConfig(), buffer.state_near)
         self._states = StateWatch(
             plausibility or PlausibilityConfig(),
             max_speed_m_s=profile.max_speed_m_s,
@@ -97,6 +98,7 @@ class Ingest:
         """Forget everything that arrived: the node is no longer active."""
         self._gripper = self._joints = None
         self._frames.reset()
+        self._wrist_frames.reset()
         self._states.reset()
         self._tell_speed()
 
@@ -113,12 +115,17 @@ class Ingest:
         self._push_image(message, image_from_compressed(message))
 
     def on_wrist_image(self, message: ImageMessage) -> None:
-        """Take a frame of the wrist camera."""
+        """Take a frame of the wrist camera; it is watched as the other camera is."""
+        image, stamp_ns = image_from_message(message), stamp_to_ns(message.header.stamp)
+        self._follow_clock()
+        try:
+            self._wrist_frames.look(stamp_ns, image)
+        except DataError as error:
+            if self._wrist_frames.is_bad:
+                self._buffer.doubt_wrist_images(error, monotonic_ns=self._clock.monotonic_ns())
+            raise
         self._buffer.push_wrist_image(
-            stamp_to_ns(message.header.stamp),
-            image_from_message(message),
-            now_ns=self._now_ns(),
-            monotonic_ns=self._clock.monotonic_ns(),
+            stamp_ns, image, now_ns=self._now_ns(), monotonic_ns=self._clock.monotonic_ns()
         )
 
     def on_joint_states(self, message: JointState) -> None:
@@ -238,6 +245,7 @@ class Ingest:
         """Forget where the arm was, and with it what the frames so far were of."""
         self._buffer.forget_states()
         self._frames.reset()
+        self._wrist_frames.reset()
 
     def _follow_clock(self) -> None:
         """Forget what was seen before the clock jumped."""
@@ -245,6 +253,7 @@ class Ingest:
             self._epoch = self._buffer.epoch
             self._gripper = self._joints = None
             self._frames.reset()
+            self._wrist_frames.reset()
             self._states.reset()
 
     def _tell_speed(self) -> None:

@@ -24,7 +24,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from wm_planner.core.config import ParameterInfo, parameter_info
+from wm_planner.core.config import HIDDEN, ParameterInfo, parameter_info
 from wm_planner.core.errors import InvalidParameterError
 
 ConfigT = TypeVar('ConfigT')
@@ -79,8 +79,9 @@ class ParameterEntry:
     def _refused(self, value: Any) -> InvalidParameterError:
         valid = '' if self.info.valid == 'any' else f' {self.info.valid}'
         finite = ' finite' if self.kind is float else ''
+        shown = HIDDEN if self.info.is_secret else repr(value)
         return InvalidParameterError(
-            f'parameter {self.name} is {value!r}; valid:{finite} {self.type_name}{valid}.'
+            f'parameter {self.name} is {shown}; valid:{finite} {self.type_name}{valid}.'
         )
 
 

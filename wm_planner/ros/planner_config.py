@@ -14,7 +14,7 @@ from wm_planner.control.frame_buffer import FrameBufferConfig
 from wm_planner.control.plausibility import PlausibilityConfig
 from wm_planner.control.safety import SafetyConfig
 from wm_planner.core.calibration import check_camera
-from wm_planner.core.config import hide_secrets, parameter, validate
+from wm_planner.core.config import HIDDEN, hide_secrets, parameter, validate
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
@@ -167,6 +167,7 @@ class PlannerParameters:
                 for prefix, values in groups.items()
                 if prefix in self._groups
                 for name, value in hide_secrets(self._groups[prefix], values).items()
+                if value != HIDDEN  # a replay takes it from the environment
             },
         }
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 import os
@@ -21,9 +20,9 @@ from wm_planner.evaluation.direct import (
     use_asset_root,
 )
 from wm_planner.evaluation.environments import SuiteName, default_robot, expand_suite
-from wm_planner.evaluation.leaderboard import check_of_benchmark, leaderboard_entry
+from wm_planner.evaluation.leaderboard import check_of_benchmark, leaderboard_entry, model_type_of
 from wm_planner.evaluation.pictures import BAG, MOTION, PICTURES, VIDEO
-from wm_planner.evaluation.records import EpisodeRecord, write_json
+from wm_planner.evaluation.records import write_json
 from wm_planner.evaluation.runner import EvaluationConfig, RunRequest
 from wm_planner.evaluation.scores import score_rows
 from wm_planner.evaluation.settings import PlannerChoice, parse_values
@@ -145,18 +144,10 @@ def evaluate(
     with Session(request, json_file, restart=restart) as session:
         _run(session, workers, ray_address)
     if leaderboard is not None:
-        write_json(leaderboard, _leaderboard_entry(request, session.records))
-
-
-def _leaderboard_entry(request: RunRequest, records: Sequence[EpisodeRecord]) -> dict[str, object]:
-    """Return the entry of a world model, or of a policy that has its own."""
-    choice, shown = request.choice, request.choice.shown_model
-    is_policy = choice.is_policy and not shown
-    return leaderboard_entry(
-        records,
-        name=f'{choice.planner} ({shown})' if shown else choice.planner,
-        model_type='vla' if is_policy else 'wam',
-    )
+        entry = leaderboard_entry(
+            session.records, name=request.choice.label, model_type=model_type_of(planner)
+        )
+        write_json(leaderboard, entry)
 
 
 def _wanted(**kinds: bool) -> tuple[str, ...]:

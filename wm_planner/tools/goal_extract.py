@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
+from wm_planner.core.aspect import has_aspect_of
 from wm_planner.core.errors import AspectMismatchError, InvalidParameterError
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
@@ -28,7 +29,6 @@ from wm_planner.imagination.demonstration import (
     find_sub_goals,
     settled_index,
 )
-from wm_planner.imagination.frame_bank import ASPECT_TOLERANCE
 from wm_planner.imagination.strip import Panel, draw_panels
 from wm_planner.models.registry import load_model
 from wm_planner.ros.frame_source import Frame, Recording, read_recording
@@ -218,7 +218,7 @@ def _check_aspect(frame: Frame, like: str, what: str) -> None:
         image = read_picture(like)
         size = (image.shape[1], image.shape[0])
     own_height, own_width = frame.image.shape[:2]
-    if abs((own_width / own_height) / (size[0] / size[1]) - 1.0) > ASPECT_TOLERANCE:
+    if not has_aspect_of((own_height, own_width), size[::-1]):
         raise AspectMismatchError(
             f'{what} has pictures of {own_width}x{own_height} px and the camera gives '
             f'{size[0]}x{size[1]} px; valid: whole pictures of that camera, at any scale.'

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from wm_planner.core.aspect import has_aspect_of
 from wm_planner.core.errors import AspectMismatchError, InvalidParameterError
 from wm_planner.core.geometry import Array
 from wm_planner.core.paths import robot_profile_file
@@ -24,7 +25,6 @@ from wm_planner.evaluation.runner import Seedable
 from wm_planner.evaluation.settings import parse_values
 from wm_planner.evaluation.threads import planning_threads
 from wm_planner.imagination.figures import draw_landscape
-from wm_planner.imagination.frame_bank import ASPECT_TOLERANCE
 from wm_planner.planning.landscape import Landscape, LandscapeConfig, run_landscape
 from wm_planner.tools.recorded_choice import choose
 
@@ -106,6 +106,9 @@ def landscape(
         '--resolution': resolution,
         '--seed': seed,
         '--set': values or None,
+        '--pose': pose or None,
+        '--gripper': gripper or None,
+        '--at': at or None,
     }
     given = [name for name, value in asked.items() if value is not None]
     if live and given:
@@ -236,7 +239,7 @@ class _Recording:
 def check_aspect(image: Image, like: Image, what: str) -> None:
     """Raise AspectMismatchError unless two pictures can be of one camera."""
     (height, width), (own_height, own_width) = like.shape[:2], image.shape[:2]
-    if abs((own_width / own_height) / (width / height) - 1.0) > ASPECT_TOLERANCE:
+    if not has_aspect_of((own_height, own_width), (height, width)):
         raise AspectMismatchError(
             f'{what} is {own_width}x{own_height} px and the camera gives {width}x{height} px; '
             'valid: whole pictures of one camera, at any scale.'

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from wm_planner.core.calibration import CameraCalibration
-from wm_planner.core.config import from_mapping
+from wm_planner.core.config import from_mapping, hide_secrets
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import Planner
 from wm_planner.factory import PlannerSettings, make_planner
+from wm_planner.policies.registry import POLICIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +27,24 @@ class RecordedChoice:
     device: str
     values: dict[str, Any]
     settings: PlannerSettings
+    recorded_seed: int = 0
 
     def make(self) -> Planner:
         """Return the planner, made on the calling thread."""
         return make_planner(self.planner, self.model, self.settings, device=self.device)
 
     @property
+    def shown_values(self) -> dict[str, Any]:
+        """Return the values for a report: secrets are hidden."""
+        if self.planner not in POLICIES.names():
+            return dict(self.values)
+        shown = hide_secrets(POLICIES.get(self.planner).config_class, self.settings.planner)
+        return {**self.values, **{f'planning.{name}': value for name, value in shown.items()}}
+
+    @property
     def seed(self) -> int:
-        """Return the seed of its draws."""
-        return int(self.values.get('planning.seed', 0))
+        """Return the seed of its draws: the recorded one, also of another planner or model."""
+        return int(self.values.get('planning.seed', self.recorded_seed))
 
 
 def choose(
@@ -73,6 +83,7 @@ def choose(
     return RecordedChoice(
         **names,
         preset=preset,
+        recorded_seed=int(recorded['values'].get('planning.seed', 0)) if recorded else 0,
         device=device or str(recorded.get('device', 'cpu')),
         values=all_values,
         settings=PlannerSettings(

@@ -115,7 +115,7 @@ def replay(
         source=str(bag),
         planner=chosen.planner,
         model=chosen.model,
-        settings={'preset': chosen.preset, 'values': chosen.values},
+        settings={'preset': chosen.preset, 'values': chosen.shown_values},
         seed=config.seed,
         is_reproduction=is_reproduction,
         steps=steps,

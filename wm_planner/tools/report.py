@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from wm_planner.core.errors import InvalidParameterError
-from wm_planner.evaluation.leaderboard import MODEL_TYPES, leaderboard_entry
+from wm_planner.evaluation.leaderboard import MODEL_TYPES, leaderboard_entry, model_type_of
 from wm_planner.evaluation.records import write_json
 from wm_planner.evaluation.replay_page import split_replays
 from wm_planner.evaluation.report_page import render_report
@@ -32,8 +32,11 @@ def report(
     name: Annotated[str, typer.Option(help='Name in the leaderboard entry.')] = '',
     size: Annotated[str, typer.Option(help='Model size in the entry, e.g. 1B.')] = '',
     model_type: Annotated[
-        str, typer.Option(help=f'Kind of model in the entry: {" or ".join(MODEL_TYPES)}.')
-    ] = 'wam',
+        str,
+        typer.Option(
+            help=f'Kind of model in the entry: {" or ".join(MODEL_TYPES)}. None: by the planner.'
+        ),
+    ] = '',
 ) -> None:
     """Write one self-contained HTML page: success rates and costs with intervals, side by side.
 
@@ -51,7 +54,10 @@ def report(
             )
         records = [record for run in runs for record in run.episodes]
         entry = leaderboard_entry(
-            records, name=name or runs[0].label, size=size, model_type=model_type
+            records,
+            name=name or runs[0].label,
+            size=size,
+            model_type=model_type or model_type_of(runs[0].planner),
         )
         write_json(leaderboard, entry)
     write_page(out, render_report(runs, title=title, replays=replays))

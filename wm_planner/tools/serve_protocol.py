@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from wm_planner.core.errors import InputError
-from wm_planner.policies.wire import require
+from wm_planner.policies.wire import plain_array, require
 
 PROTOCOL_VERSION = 1
 HELLO, EPISODE_START, EPISODE_END = 'hello', 'episode_start', 'episode_end'
@@ -102,20 +102,13 @@ def _decoded(value: dict[str, Any]) -> Any:
     if '__image__' in value:
         return _picture(value)
     if '__ndarray__' in value:
-        return _array(value)
+        return plain_array(value['data'], value['dtype'], value['shape'])
     return value
-
-
-def _array(value: dict[str, Any]) -> Any:
-    dtype = np.dtype(value['dtype'])
-    if dtype.kind not in 'biuf':
-        raise ValueError(f'an array of dtype {dtype}; valid: bool, int, unsigned or float')
-    return np.frombuffer(value['data'], dtype).reshape(value['shape']).copy()
 
 
 def _picture(value: dict[str, Any]) -> Any:
     if value['format'] == 'raw':
-        return _array(value)
+        return plain_array(value['data'], value['dtype'], value['shape'])
     picture = cv2.imdecode(np.frombuffer(value['data'], np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
         raise ValueError(f'a picture that is no {value["format"]}')

@@ -10,7 +10,7 @@ import math
 import pytest
 
 from wm_planner.core import errors
-from wm_planner.core.config import from_mapping, parameter, validate
+from wm_planner.core.config import HIDDEN, from_mapping, hide_secrets, parameter, validate
 from wm_planner.core.errors import InvalidParameterError, UnknownNameError
 from wm_planner.core.profile import RobotProfile
 
@@ -137,3 +137,21 @@ def test_foreign_errors_become_unknown() -> None:
     assert errors.as_wm_planner_error(KeyError('x')).code == 901
     own = errors.StaleDataError('old.')
     assert errors.as_wm_planner_error(own) is own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    key: str = parameter('', 'key of the server', is_secret=True)
+    port: int = parameter(1, 'port')
+
+
+def test_secret_is_hidden_where_it_was_given_and_only_there() -> None:
+    assert hide_secrets(Login, {'key': 'k3y', 'port': 3}) == {'key': HIDDEN, 'port': 3}
+    assert hide_secrets(Login, {'key': ''}) == {'key': ''}
+    assert from_mapping(Login, {'key': 'k3y'}).key == 'k3y'
+
+
+def test_secret_of_another_type_is_not_shown_in_the_refusal() -> None:
+    with pytest.raises(InvalidParameterError, match='key is of type int; valid: str') as caught:
+        from_mapping(Login, {'key': 12345})
+    assert '12345' not in str(caught.value)

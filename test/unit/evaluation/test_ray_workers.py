@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import os
 from pathlib import Path
 import sys
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from wm_planner.evaluation.ray_workers import ray_workers
 from wm_planner.evaluation.records import EpisodeRecord
 from wm_planner.evaluation.runner import EvaluationConfig, RunRequest
 from wm_planner.evaluation.settings import PlannerChoice
-from wm_planner.evaluation.workers import in_process
+from wm_planner.evaluation.workers import EpisodeResult, in_process
 
 ray = pytest.importorskip('ray', reason='Ray is an extra: pip install wm_planner[ray]')
 
@@ -84,6 +85,26 @@ def test_worker_that_dies_loses_its_episode_which_is_run_once_more(folder: Path,
     begun = episodes_begun(log)
     assert begun.pop(f'{MUG}:1') == 2
     assert set(begun.values()) == {1} and len(begun) == 5
+
+
+def test_worker_that_is_killed_for_memory_loses_its_episode_which_is_run_once_more(
+    folder: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Ray raises when its memory monitor has killed an actor is no RayActorError."""
+    asked = request(folder)
+    expected = run(asked, log)
+    get, killed = ray.get, []
+
+    def get_without_memory(reference: Any) -> Any:
+        result = get(reference)
+        if isinstance(result, EpisodeResult) and not killed:
+            killed.append(result)
+            raise ray.exceptions.OutOfMemoryError('the node was running low on memory.')
+        return result
+
+    monkeypatch.setattr(ray, 'get', get_without_memory)
+    assert run(asked, log) == expected
+    assert len(killed) == 1 and sum(episodes_begun(log).values()) == 2 * len(expected) + 1
 
 
 def test_episode_that_kills_its_worker_twice_has_failed_with_the_reason(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ import torch
 
 from fakes.values import SPEC, a_state
 from wm_planner.core.actions import action_between, action_to_command
+from wm_planner.core.calibration import CameraCalibration, actions_to_base
 from wm_planner.core.errors import DemonstrationError, PlannerFailedError
+from wm_planner.core.geometry import euler_to_quaternion
 from wm_planner.core.types import Goal, Observation
 from wm_planner.evaluation.replay import (
     Moment,
@@ -23,6 +26,7 @@ from wm_planner.evaluation.replay import (
     action_errors,
     check_comparable,
     done_after,
+    rank_of,
     replay_moments,
 )
 from wm_planner.evaluation.replay_page import split_replays
@@ -84,6 +88,24 @@ def test_a_plan_that_is_missing_or_in_another_order_does_not_matter() -> None:
     chosen = [moments[4], moments[1]]
     steps = replay_moments(a_planner(), chosen, ReplayConfig(), is_reproduction=True)
     assert [step.reproduced for step in steps] == [True, True]
+
+
+def test_rank_does_not_depend_on_how_the_camera_stands() -> None:
+    """What was done in base_frame is ranked among what the search could draw, in its own axes."""
+    turn = tuple(euler_to_quaternion([0.0, 0.0, math.pi / 3]))
+    settings = PlannerSettings(calibration=CameraCalibration(quaternion_xyzw=turn))
+    turned = make_planner('cem', 'point_mass', settings, device='cpu')
+    straight = a_planner()
+    assert isinstance(turned, WorldModelPlanner)
+    moment = a_run(straight, 1)[0]
+    done = np.random.default_rng(0).uniform(-0.05, 0.05, (2, 5)) * [1.0, 1.0, 1.0, 1.0, 0.0]
+    in_base = actions_to_base(done, straight.action_spec, turn)
+    config = ReplayConfig(samples=64, elites=8)
+    expected, found = (
+        rank_of(actions, planner.scorer(moment.observation, moment.goal), config, 0)
+        for planner, actions in ((straight, done), (turned, in_base))
+    )
+    assert found == pytest.approx(expected, rel=1e-3)
 
 
 def test_another_seed_makes_other_plans_and_is_not_compared() -> None:

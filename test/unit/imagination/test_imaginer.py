@@ -112,12 +112,14 @@ def test_drawing_waits_while_the_planner_is_busy_but_not_for_ever() -> None:
 def test_plan_after_others_that_nobody_saw_is_held_against_nothing() -> None:
     screen = Screen()
     imaginer = Imaginer(ImaginationConfig(), TokenPainter, screen)
-    for number, forgets in enumerate((False, False, True)):
-        if forgets:
-            imaginer.forget()
+    nothing_drawn = a_plan()  # one that keeps no prediction
+    unseen = (None, None, imaginer.forget, None, lambda: imaginer.submit(nothing_drawn))
+    for number, between in enumerate(unseen):
+        if between is not None:
+            between()
         imaginer.submit(a_shown_plan(an_imagination(0.0, 1.0, 2.0), executed_steps=1))
         wait_for(lambda n=number: len(screen.drawn) == n + 1, what='a drawing')
-    assert [drawn.outcome is None for drawn in screen.drawn] == [True, False, True]
+    assert [drawn.outcome is None for drawn in screen.drawn] == [True, False, True, False, True]
     assert imaginer.stop(10.0)
 
 

@@ -75,6 +75,17 @@ def test_refused_action_is_handed_out_again_and_reset_forgets_the_chunk() -> Non
         assert len(server.requests) == 2
 
 
+def test_openpi_key_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('WM_PLANNER_API_KEY', 'of the environment')
+    headers: list = []
+    answer = KINDS['openpi'].put(osc_chunk())
+    with openpi_server(lambda _: answer, headers=headers) as server:
+        client = a_client('openpi', server.port)
+        planned(client)
+        client.close()
+    assert headers[0]['Authorization'] == 'Api-Key of the environment'
+
+
 def test_openpi_sends_the_keys_of_libero() -> None:
     headers: list = []
     answer = KINDS['openpi'].put(osc_chunk())

@@ -257,7 +257,7 @@ def test_server_of_another_kind_is_recognised(kind: str) -> None:
         assert 'first frame' in failure(a_client(kind, server.port)).message
 
 
-def test_groot_token_is_checked_by_the_server() -> None:
+def test_groot_token_is_checked_by_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     from fakes.policy_servers import groot_server
 
     kind = KINDS['gr00t']
@@ -266,6 +266,10 @@ def test_groot_token_is_checked_by_the_server() -> None:
         assert 'Unauthorized' in failure(client).message
         client.close()
         client = a_client('gr00t', server.port, api_token='secret')
+        assert planned(client).horizon == 8
+        client.close()
+        monkeypatch.setenv('WM_PLANNER_API_TOKEN', 'secret')
+        client = a_client('gr00t', server.port)
         assert planned(client).horizon == 8
         client.close()
 

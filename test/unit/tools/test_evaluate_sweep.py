@@ -135,8 +135,17 @@ def test_leading_parts_of_a_suite_stand_for_all_below_and_costs_are_in_the_score
     assert suites == {f'sweep/{LEMON}', f'sweep/{MUG}'}
     assert {(e['cost'], e['cost_upstream']) for e in sweep.episodes()} == {(6.0, 12.0)}
     entry = json.loads(board.read_text())
+    assert (entry['name'], entry['modelType']) == ('cem (point_mass)', 'wam')
     (task,) = entry['tasks']
     assert (task['name'], task['data']['cc']) == ('StaticObstacles', [12.0, 12.0, None])
+
+
+def test_leaderboard_entry_of_a_policy_names_no_world_model(sweep: Sweep) -> None:
+    board = sweep.folder / 'board.json'
+    done = sweep.run('--leaderboard', str(board), suite=f'sweep/{LEMON}', planner='noop')
+    assert done.returncode == 0, done.stderr
+    entry = json.loads(board.read_text())
+    assert (entry['name'], entry['modelType']) == ('noop', 'vla')
 
 
 def test_episode_that_the_simulator_cannot_run_has_failed_and_the_sweep_goes_on(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from wm_planner.core.calibration import CameraCalibration
+from wm_planner.core.config import HIDDEN
 from wm_planner.core.errors import InvalidParameterError
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
@@ -38,7 +39,8 @@ def test_what_was_recorded_is_made_again_with_its_calibration() -> None:
 def test_another_model_has_the_calibration_of_the_robot_and_its_own_settings() -> None:
     choice = choose(recorded(), PROFILE, {}, model='tabletop')
     assert choice.settings.calibration == PROFILE_TURN
-    assert choice.values == {} and choice.seed == 0
+    assert choice.values == {}
+    assert choice.seed == 5, 'the draws are those of the recording all the same'
 
 
 def test_recording_of_before_calibrations_were_kept_has_that_of_the_robot() -> None:
@@ -51,6 +53,13 @@ def test_nothing_recorded_is_the_default_planner() -> None:
     choice = choose({}, PROFILE, {'planning.seed': 3})
     assert (choice.planner, choice.model, choice.device) == ('cem', 'tabletop', 'cpu')
     assert (choice.seed, choice.settings.calibration) == (3, PROFILE_TURN)
+
+
+def test_secret_of_a_policy_is_used_and_not_shown() -> None:
+    settings = recorded(planner='openpi', values={'planning.port': 9})
+    given = choose(settings, PROFILE, {'planning.api_key': 'k3y'})
+    assert given.settings.planner == {'port': 9, 'api_key': 'k3y'}
+    assert given.shown_values == {'planning.port': 9, 'planning.api_key': HIDDEN}
 
 
 def test_value_of_no_group_is_refused() -> None:

@@ -44,6 +44,21 @@ def test_leaderboard_entry_is_that_of_one_planner(
     assert not board.exists()
 
 
+def test_kind_of_model_in_the_entry_is_that_of_the_planner_unless_it_is_said(
+    tmp_path: Path,
+) -> None:
+    board, page = tmp_path / 'board.json', str(tmp_path / 'page.html')
+    options = ['--leaderboard', str(board), '--out', page]
+
+    def kind(planner: str, *more: str) -> str:
+        result = write(tmp_path / f'{planner}.json', planner)
+        assert main(['report', str(result), *options, *more]) == 0
+        return json.loads(board.read_text())['modelType']
+
+    assert [kind(name) for name in ('icem', 'openpi', 'dreamzero')] == ['wam', 'vla', 'wam']
+    assert kind('openpi', '--model-type', 'wam') == 'wam'
+
+
 def test_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / 'page.html'
     assert main(['report', str(tmp_path / 'none.json'), '--out', str(out)]) == 2
