@@ -211,14 +211,6 @@ class SimulationEnvironment(Protocol):
 
 
 @runtime_checkable
-class ChargesTheEnd(Protocol):
-    """An environment that charges for the scene in which an episode is given up; optional."""
-
-    def give_up(self) -> float:
-        """End the episode before its time; return its further cost."""
-
-
-@runtime_checkable
 class CountsSteps(Protocol):
     """An environment whose benchmark counts control steps and charges for them; optional.
 

@@ -25,10 +25,10 @@ from wm_planner.core.errors import (
     WmPlannerError,
     as_wm_planner_error,
 )
+from wm_planner.core.protocols import ChargesTheEnd
 from wm_planner.core.types import ArmCommand, EpisodeStart
 from wm_planner_sim.bridge_types import (
     BridgeConfig,
-    ChargesTheEnd,
     CountsSteps,
     Episode,
     JointState,

@@ -82,6 +82,11 @@ class BridgeClient:
         )
 
     def forget(self) -> None:
+        """Let go of what has come so far, also of what waits in the queues to be read."""
+        count = -1
+        while count != (count := sum(map(len, self.seen.values()))):
+            for _ in self.seen:  # a spin may do something else than take a message
+                self.executor.spin_once(timeout_sec=0.0)
         for messages in self.seen.values():
             messages.clear()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 import os
 from pathlib import Path
 import signal
@@ -36,6 +37,7 @@ IMAGE_AGE_S, STATE_AGE_S, PLANNER_TIMEOUT_S = 0.4, 0.2, 4.0
 HEARTBEAT_S, WRENCH_S = 2.0, 1.5  # what a machine keeps that others use too
 _GOALS = 40
 _WAY_M = 0.03
+_TICK_M = 0.025  # the profile's speed limit and a little
 _STEPS = 5
 _READY_S = 120.0
 
@@ -179,9 +181,9 @@ class FaultGraph:
     def ready(self, timeout_s: float = 60.0) -> None:
         """Take every fault away, and wait until the arm moves, after a reset where it must be."""
         self.clear()
-        status = self.status
-        if status is not None and status.state in UNDER_WAY and status.error_code == 0:
-            self.wait_until_moving()
+        has_moved = self._movement()
+        self.wait(lambda: has_moved() or not self._is_under_way(), 'the arm under way, or its end')
+        if has_moved():
             return
         self.wait(self._accepts(self.client.reset), 'the reset', timeout_s)
         self.wait(self._accepts(self.client.enable), 'motion enabled', timeout_s)
@@ -202,21 +204,39 @@ class FaultGraph:
             steps_per_goal=[_STEPS] * _GOALS,
             tolerance=-1.0,
         )
-        future = self._reach.send_goal_async(request)
-        self.wait(future.done, 'the goal accepted')
-        answer = future.result().get_result_async()
+        sent: list[Any] = []
+
+        def is_accepted() -> bool:
+            # Refused while no frame has come since the clock jumped (201); asked again, as by a user.
+            if not sent or (sent[-1].done() and not sent[-1].result().accepted):
+                sent.append(self._reach.send_goal_async(request))
+            return bool(sent[-1].done() and sent[-1].result().accepted)
+
+        self.wait(is_accepted, 'the goal accepted')
+        answer = sent[-1].result().get_result_async()
         answer.add_done_callback(lambda done: self.results.append(done.result().result))
         self.wait_until_moving()
 
     def wait_until_moving(self, timeout_s: float = 30.0) -> None:
-        """Wait until the targets of from now on have moved by a few centimetres."""
+        """Wait until the targets of from now on have gone a few centimetres, tick by tick.
+
+        A hold that is taken anew where the arm is now (after a jump of the clock) is one large
+        step, and no way.
+        """
+        self.wait(self._movement(), 'the arm under way', timeout_s)
+
+    def _movement(self) -> Callable[[], bool]:
         first = len(self.injector.commands)
 
         def has_moved() -> bool:
-            new = self.injector.commands[first:]
-            return bool(new) and moved_m(new[0], new[-1]) > _WAY_M
+            steps = [moved_m(*pair) for pair in pairwise(self.injector.commands[first:])]
+            return sum(step for step in steps if step < _TICK_M) > _WAY_M
 
-        self.wait(has_moved, 'the arm under way', timeout_s)
+        return has_moved
+
+    def _is_under_way(self) -> bool:
+        status = self.status
+        return status is not None and status.state in UNDER_WAY and status.error_code == 0
 
     def wait_until_executing(self) -> None:
         """Wait for the middle of a step, so that the fault comes while the arm moves."""

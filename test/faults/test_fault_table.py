@@ -239,7 +239,7 @@ def test_simulator_killed(graph: FaultGraph, found: dict[str, Any]) -> None:
     late = [c for c in injector.commands[count:] if c.stamp_ns > noticed_ns]
     assert all(moved_m(late[0], command) <= MOVED_M for command in late)
     graph.start('sim_bridge')  # time begins at 0 again: a clock that goes back
-    graph.ready(120.0)
+    graph.wait_until_moving(120.0)
     found['simulator killed'] = {'outcome': KILLS[2][2], 'code': 202, 'held_s': 0.0}
     assert graph.outside_m() <= BOX_TOLERANCE_M
 

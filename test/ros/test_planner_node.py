@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Iterator
+import gc
 import math
 from pathlib import Path
 import threading
@@ -27,6 +28,7 @@ from sensor_msgs.msg import CompressedImage  # noqa: E402
 from sensor_msgs.msg import Image as ImageMessage  # noqa: E402
 
 from fakes.planner_harness import QUICK, SLOW_ARM, PlannerHarness, held_still  # noqa: E402
+from fakes.waiting import wait_for  # noqa: E402
 from wm_planner.core.errors import (  # noqa: E402
     EmergencyStopError,
     InvalidGoalError,
@@ -508,3 +510,20 @@ def test_fault_latches_when_the_planner_hangs() -> None:
         assert harness.status.state == PlannerStatus.FAULT, 'latched, though the planner is back'
         harness.client.reset()
         harness.set_off()
+
+
+def test_node_that_was_closed_is_out_of_the_graph_at_once() -> None:
+    """Not when Python collects it: what it left answered for the next node of its name."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    watcher = rclpy.create_node('watcher', context=context)
+    gc.disable()
+    try:
+        with PlannerHarness({**QUICK, 'autostart': False}, is_active=False):
+            wait_for(lambda: watcher.count_services('/wm_planner/change_state') == 1)
+        wait_for(lambda: watcher.get_node_names() == ['watcher'], what='an empty graph')
+        assert watcher.count_services('/wm_planner/change_state') == 0
+    finally:
+        gc.enable()
+        watcher.destroy_node()
+        rclpy.try_shutdown(context=context)

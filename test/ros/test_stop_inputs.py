@@ -107,6 +107,19 @@ def test_motion_asked_for_from_the_start_waits_for_the_wrench() -> None:
         assert harness.status.state == PlannerStatus.DISABLED, 'it does not enable itself again'
 
 
+def test_hold_ends_the_wish_to_move_from_the_start() -> None:
+    parameters = {**SLOW_ARM, 'profile.stops.wrench_topic': '/wrench', 'enable_at_start': True}
+    with Live(parameters) as harness:
+        harness.client.hold()
+        feed = harness.robot.node.create_publisher(WrenchStamped, '/wrench', qos.STATE)
+        harness.robot.node.create_timer(0.02, lambda: feed.publish(WrenchStamped()))
+        harness.wait(lambda: feed.get_subscription_count() > 0, 'somebody hears the wrench')
+        seen = len(harness.statuses)
+        harness.wait(lambda: len(harness.statuses) > seen + 50, 'a second of statuses')
+        assert {status.state for status in harness.statuses[seen:]} == {PlannerStatus.DISABLED}
+        harness.client.enable()  # nothing stood against it
+
+
 class TestLive:
     """One node for all of these; the fixture ends with the class: two planners would meet."""
 

@@ -230,6 +230,14 @@ class LooksThroughWrist(Protocol):
 
 
 @runtime_checkable
+class ChargesTheEnd(Protocol):
+    """An environment that charges for the scene in which an episode is given up."""
+
+    def give_up(self) -> float:
+        """End the episode before its time; return its further cost, in the cleaned reading."""
+
+
+@runtime_checkable
 class CommandSink(Protocol):
     """The one way out: a driver, a simulator or a recorder of what would have been sent."""
 

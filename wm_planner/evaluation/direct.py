@@ -25,6 +25,7 @@ from wm_planner.core.errors import (
 from wm_planner.core.paths import robot_profile_file
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.protocols import (
+    ChargesTheEnd,
     Environment,
     LooksThroughWrist,
     Planner,
@@ -33,7 +34,6 @@ from wm_planner.core.protocols import (
 )
 from wm_planner.core.types import ArmCommand, EpisodeStart, Goal, Plan, StepResult
 from wm_planner.evaluation.environments import (
-    ChargesTheEnd,
     KnowsSubGoals,
     OffersWristImage,
     Scored,

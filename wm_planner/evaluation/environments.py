@@ -61,14 +61,6 @@ class KnowsSubGoals(Protocol):
 
 
 @runtime_checkable
-class ChargesTheEnd(Protocol):
-    """An environment that charges for the scene in which an episode is given up."""
-
-    def give_up(self) -> float:
-        """End the episode before its time; return its further cost, in the cleaned reading."""
-
-
-@runtime_checkable
 class OffersWristImage(Protocol):
     """An environment that renders a wrist picture with each observation, which takes time."""
 

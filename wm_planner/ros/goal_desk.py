@@ -77,6 +77,10 @@ class GoalDesk:
         self._enables_itself = False
         self.stack.controller.enable(is_enabled)
 
+    def forget_enabling(self) -> None:
+        """Leave motion to ~/enable from now on: somebody has asked for a stop or a reset."""
+        self._enables_itself = False
+
     def enable_itself(self) -> None:
         """Allow motion where that was asked for from the start; to be called every tick.
 

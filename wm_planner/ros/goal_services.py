@@ -92,18 +92,21 @@ class GoalServices:
         return response
 
     def _hold(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._desk.forget_enabling()
         self._desk.stack.controller.hold()
         response.success = True
         response.message = 'holding'
         return response
 
     def _estop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._desk.forget_enabling()
         self._desk.stack.controller.emergency_stop('~/estop was called.')
         response.success = True
         response.message = 'emergency stop latched; ~/reset leaves it'
         return response
 
     def _reset(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._desk.forget_enabling()
         self._desk.stack.controller.reset()
         response.success = True
         response.message = 'reset; motion must be enabled again'

@@ -187,6 +187,16 @@ class PlannerNode(LifecycleNode):
         self._reach.destroy()
         return self._release()
 
+    def destroy_node(self) -> None:
+        """Take the node out of the graph, its lifecycle services too.
+
+        rclpy 9.1 leaves those, and with them the whole participant, to whoever holds the last
+        reference to the state machine: in one process the services of a node that is gone then
+        answer for the next node of its name, or rather do not answer.
+        """
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
     def set_parameters_atomically(
         self, parameter_list: list[Parameter[Any]]
     ) -> SetParametersResult:
