@@ -207,7 +207,7 @@ class FaultGraph:
         sent: list[Any] = []
 
         def is_accepted() -> bool:
-            # Refused while no frame has come since the clock jumped (201); asked again, as by a user.
+            # Refused while no frame has come since the clock jumped (201): asked again.
             if not sent or (sent[-1].done() and not sent[-1].result().accepted):
                 sent.append(self._reach.send_goal_async(request))
             return bool(sent[-1].done() and sent[-1].result().accepted)
