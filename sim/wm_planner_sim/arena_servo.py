@@ -7,14 +7,13 @@ from __future__ import annotations
 import numpy as np
 
 from wm_planner.core.errors import SimulatorError
-from wm_planner.core.geometry import Array
+from wm_planner.core.geometry import Array, rotation_between
 from wm_planner.core.types import ArmCommand, RobotState
 from wm_planner_sim.arena_config import ArenaConfig
 from wm_planner_sim.conventions import (
     GRIPPER_OPEN,
     gripper_direction,
     osc_input,
-    rotation_between,
 )
 
 

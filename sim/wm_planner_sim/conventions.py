@@ -16,17 +16,10 @@ Pure functions, any thread.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
-from wm_planner.core.geometry import (
-    Array,
-    conjugate_quaternion,
-    multiply_quaternions,
-    normalise_quaternion,
-)
+from wm_planner.core.geometry import Array
 
 OSC_SCALE_M = 0.05
 """Displacement that an input of 1 asks the operational-space controller for [m]."""
@@ -72,35 +65,6 @@ def base_from_world(position_world_m: npt.ArrayLike, base_world_m: npt.ArrayLike
         base_world_m, np.float64
     )
     return position
-
-
-def rotation_vector(quaternion_xyzw: npt.ArrayLike) -> Array:
-    """Return axis times angle [3] in radians of a unit quaternion; the angle lies in [0, pi]."""
-    quaternion = normalise_quaternion(quaternion_xyzw)
-    sine = float(np.linalg.norm(quaternion[:3]))
-    if sine < 1e-12:
-        return np.zeros(3)
-    angle = 2.0 * math.atan2(sine, float(quaternion[3]))
-    vector: Array = quaternion[:3] * (angle / sine)
-    return vector
-
-
-def quaternion_of(rotation_vector_rad: npt.ArrayLike) -> Array:
-    """Return the unit quaternion xyzw of axis times angle [3] in radians."""
-    vector = np.asarray(rotation_vector_rad, np.float64)
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.array([0.0, 0.0, 0.0, 1.0])
-    axis = vector / angle
-    return normalise_quaternion(np.append(math.sin(0.5 * angle) * axis, math.cos(0.5 * angle)))
-
-
-def rotation_between(from_xyzw: npt.ArrayLike, to_xyzw: npt.ArrayLike) -> Array:
-    """Return the rotation vector [3] that, left-multiplied, leads from one rotation to another."""
-    relative = multiply_quaternions(
-        normalise_quaternion(to_xyzw), conjugate_quaternion(normalise_quaternion(from_xyzw))
-    )
-    return rotation_vector(relative)
 
 
 def osc_input(

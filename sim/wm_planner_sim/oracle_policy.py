@@ -11,7 +11,12 @@ import numpy as np
 
 from wm_planner.core.config import validate
 from wm_planner.core.errors import PlannerFailedError
-from wm_planner.core.geometry import Array, quaternion_to_euler
+from wm_planner.core.geometry import (
+    Array,
+    quaternion_to_euler,
+    rotation_between,
+    rotation_vector_to_quaternion,
+)
 from wm_planner.core.protocols import Environment
 from wm_planner.core.types import (
     ActionSpec,
@@ -31,8 +36,6 @@ from wm_planner_sim.conventions import (
     OSC_SCALE_M,
     OSC_SCALE_RAD,
     osc_input,
-    quaternion_of,
-    rotation_between,
 )
 from wm_planner_sim.oracle import Oracle, pick_and_place_goals
 
@@ -118,7 +121,7 @@ class OraclePolicy:
             tolerance_m=config.servo_tolerance_m,
             tolerance_rad=config.servo_tolerance_rad,
         )
-        euler = quaternion_to_euler(quaternion_of(osc[3:] * OSC_SCALE_RAD))
+        euler = quaternion_to_euler(rotation_vector_to_quaternion(osc[3:] * OSC_SCALE_RAD))
         return np.concatenate([osc[:3] * OSC_SCALE_M, euler, [move.closedness]])
 
     def _script(self) -> tuple[Oracle, ArenaConfig]:

@@ -17,6 +17,7 @@ from geometry_msgs.msg import Pose  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
 from fakes.loopback_robot import Spinner  # noqa: E402
+from fakes.planner_harness import QUICK, PlannerHarness  # noqa: E402
 from wm_planner.core.errors import (  # noqa: E402
     EmergencyStopError,
     NoDataError,
@@ -180,3 +181,29 @@ def test_waits_give_the_planners_own_reason(patient: PlannerClient, stub: Stub) 
     with pytest.raises(PlannerTimeoutError, match='not active after 0.5 s: loading'):
         patient.wait_until_active(0.5)
     timer.cancel()
+
+
+def test_wait_for_a_goal_ends_where_the_planner_has_fallen_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was without end: ``goal set`` of a set has no time limit of its own."""
+    monkeypatch.setattr('wm_planner.ros.client._SILENCE_S', 0.5)
+    monkeypatch.setattr('wm_planner.ros.client._CANCEL_TIMEOUT_S', 0.5)
+    with PlannerHarness(QUICK) as harness:
+        harness.client.enable()
+        is_moving = False
+
+        def stop_planner_once_moving(feedback: Any) -> None:
+            nonlocal is_moving
+            if not is_moving:
+                is_moving = True
+                harness.spinners[1].stop()
+
+        with pytest.raises(PlannerTimeoutError, match='status has been silent for 0.5 s'):
+            harness.client.reach_goal(
+                [harness.goal([0.5, 0.2, 0.3])],
+                tolerance=-1.0,
+                timeout_s=math.inf,
+                on_feedback=stop_planner_once_moving,
+            )
+        assert is_moving

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,32 +15,13 @@ from fakes.values import DOWN_XYZW, a_command, a_profile, a_state  # noqa: E402
 from wm_planner.control.safety import SafetyConfig, SafetyLimits  # noqa: E402
 from wm_planner.core.geometry import euler_to_quaternion, multiply_quaternions  # noqa: E402
 from wm_planner.core.robot_parts import ServoConfig  # noqa: E402
-from wm_planner.ros.sinks.servo_twist import rotation_vector, twist_toward  # noqa: E402
+from wm_planner.ros.sinks.servo_twist import twist_toward  # noqa: E402
 
 PROFILE = a_profile(
     max_speed_m_s=0.5, max_rotation_speed_rad_s=2.0, servo=ServoConfig(twist_gain_1_s=4.0)
 )
 IN_FORCE: Any = {'gain_1_s': 4.0, 'limits': SafetyLimits.of(PROFILE, SafetyConfig())}
 HERE = (0.5, 0.0, 0.3)
-
-
-@pytest.mark.parametrize(
-    ('turn', 'vector'),
-    [
-        ((0.3, 0.0, 0.0), (0.3, 0.0, 0.0)),
-        ((0.0, -0.2, 0.0), (0.0, -0.2, 0.0)),
-        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
-        ((0.0, 0.0, 3.0), (0.0, 0.0, 3.0)),
-        ((0.0, 0.0, 4.0), (0.0, 0.0, 4.0 - 2.0 * math.pi)),  # the shorter way round
-    ],
-)
-def test_rotation_vector_is_axis_times_angle_in_the_base_frame(
-    turn: tuple[float, ...], vector: tuple[float, ...]
-) -> None:
-    start = np.array(DOWN_XYZW)
-    end = multiply_quaternions(euler_to_quaternion(turn), start)
-    assert np.allclose(rotation_vector(start, end), vector, atol=1e-9)
-    assert np.allclose(rotation_vector(start, -end), vector, atol=1e-9), 'q and -q are the same'
 
 
 def test_distance_times_gain_where_the_target_stands() -> None:

@@ -121,6 +121,37 @@ def rotate_vector(quaternion_xyzw: npt.ArrayLike, vector: npt.ArrayLike) -> Arra
     return rotated
 
 
+def rotation_vector_to_quaternion(vector_rad: npt.ArrayLike) -> Array:
+    """Return xyzw quaternions [..., 4] of rotation vectors [..., 3], axis times angle [rad]."""
+    vector = np.asarray(vector_rad, dtype=np.float64)
+    half = 0.5 * np.linalg.norm(vector, axis=-1, keepdims=True)
+    # sin(h)/h stays finite at no rotation.
+    return normalise_quaternion(
+        np.concatenate([0.5 * vector * np.sinc(half / math.pi), np.cos(half)], axis=-1)
+    )
+
+
+def quaternion_to_rotation_vector(quaternion_xyzw: npt.ArrayLike) -> Array:
+    """Return rotation vectors [..., 3], axis times angle in [0, pi] (rad), of quaternions [..., 4].
+
+    Of the two ways round, the shorter: q and -q are the same rotation.
+    """
+    quaternion = normalise_quaternion(quaternion_xyzw)
+    sine = np.linalg.norm(quaternion[..., :3], axis=-1, keepdims=True)
+    angle = 2.0 * np.arctan2(sine, quaternion[..., 3:])
+    ratio = np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2.0)
+    vector: Array = quaternion[..., :3] * ratio
+    return vector
+
+
+def rotation_between(from_xyzw: npt.ArrayLike, to_xyzw: npt.ArrayLike) -> Array:
+    """Return rotation vectors [..., 3] (rad) that, left-multiplied, lead from one to the other."""
+    turn = multiply_quaternions(
+        normalise_quaternion(to_xyzw), conjugate_quaternion(normalise_quaternion(from_xyzw))
+    )
+    return quaternion_to_rotation_vector(turn)
+
+
 def rotation_angle(a_xyzw: npt.ArrayLike, b_xyzw: npt.ArrayLike) -> Array:
     """Return the angle [...] in radians, in [0, pi], between two rotations [..., 4]."""
     relative = multiply_quaternions(b_xyzw, conjugate_quaternion(a_xyzw))

@@ -22,6 +22,8 @@ from wm_planner.core.geometry import (
     multiply_quaternions,
     normalise_quaternion,
     quaternion_to_euler,
+    rotation_between,
+    rotation_vector_to_quaternion,
 )
 from wm_planner.core.types import ActionKind, ActionSpec, RobotState
 
@@ -110,31 +112,9 @@ def pose_error_to_osc(
     A component beyond [-1, 1] is clipped; the next step asks for the rest.
     """
     way = np.asarray(target_position_m, np.float64) - state.position_m
-    inverse = state.quaternion_xyzw * np.array([-1.0, -1.0, -1.0, 1.0])
-    turn = multiply_quaternions(normalise_quaternion(target_quaternion_xyzw), inverse)
-    vector = quaternion_to_rotation_vector(turn)
+    vector = rotation_between(state.quaternion_xyzw, target_quaternion_xyzw)
     osc: Array = gain * np.concatenate([way / scale.position_m, vector / scale.rotation_rad])
     return np.clip(osc, -1.0, 1.0)
-
-
-def rotation_vector_to_quaternion(vector_rad: npt.ArrayLike) -> Array:
-    """Return xyzw quaternions [..., 4] of rotation vectors [..., 3], axis times angle [rad]."""
-    vector = np.asarray(vector_rad, dtype=np.float64)
-    half = 0.5 * np.linalg.norm(vector, axis=-1, keepdims=True)
-    # sin(h)/h stays finite at no rotation.
-    return normalise_quaternion(
-        np.concatenate([0.5 * vector * np.sinc(half / math.pi), np.cos(half)], axis=-1)
-    )
-
-
-def quaternion_to_rotation_vector(quaternion_xyzw: npt.ArrayLike) -> Array:
-    """Return the shorter rotation vectors [..., 3] of unit quaternions [..., 4]."""
-    quaternion = normalise_quaternion(quaternion_xyzw)
-    sine = np.linalg.norm(quaternion[..., :3], axis=-1, keepdims=True)
-    angle = 2.0 * np.arctan2(sine, quaternion[..., 3:])
-    ratio = np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2.0)
-    vector: Array = quaternion[..., :3] * ratio
-    return vector
 
 
 @dataclass(frozen=True, kw_only=True)

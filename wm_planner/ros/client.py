@@ -40,6 +40,7 @@ from wm_planner_msgs.srv import CaptureGoal, ResetEpisode, SetGoalImage, StepSim
 
 _SPIN_S = 0.05
 _CANCEL_TIMEOUT_S = 5.0
+_SILENCE_S = 10.0  # of ~/status, which comes with every tick of a node that lives
 _RESET_TIMEOUT_S = 600.0  # a benchmark's scene is built, and a hand acts out its goal pictures
 _HOW_TO_START = {
     'planner': 'start it with `wm_planner up sim`, or `ros2 run wm_planner planner_node`',
@@ -100,6 +101,7 @@ class PlannerClient:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.status: PlannerStatus | None = None
+        self._heard_s = -math.inf  # when ~/status came last, wall
         self.episode: EpisodeStatus | None = None
         self.on_plan: Callable[[PlanDiagnostics], None] | None = None
         self._clients: dict[str, Any] = {}
@@ -252,7 +254,9 @@ class PlannerClient:
 
         ``max_duration_s`` is the planner's limit (ROS clock, 0 = none), ``timeout_s`` that of this
         call (wall). At the latter, and on any exception here, the goal is canceled first; once
-        ``is_over()`` says so it is canceled as well, and how it ended is returned.
+        ``is_over()`` says so it is canceled as well, and how it ended is returned. A planner that
+        falls silent (its ~/status, 10 s) is given up with PlannerTimeoutError, however long the
+        call may take.
         """
         planner = self._names['planner']
         self.spin_until(
@@ -372,7 +376,20 @@ class PlannerClient:
         def too_late() -> WmPlannerError:
             return PlannerTimeoutError(f'{topic} has not answered within {timeout_s:g} s.')
 
-        self.spin_until(lambda: future.done() or is_over(), too_late, timeout_s)
+        begin_s = time.monotonic()
+
+        def has_ended() -> bool:
+            if future.done() or is_over():
+                return True
+            if time.monotonic() - max(begin_s, self._heard_s) > _SILENCE_S:
+                raise PlannerTimeoutError(
+                    f'{self._names["planner"]}/status has been silent for {_SILENCE_S:g} s: the '
+                    'planner has ended, or cannot be reached any more; valid: start it again and '
+                    'set the goal anew.'
+                )
+            return False
+
+        self.spin_until(has_ended, too_late, timeout_s)
         if not future.done():
             self._cancel(handle)
         return self._answer(future, topic, self._timeout_s)
@@ -391,6 +408,7 @@ class PlannerClient:
         )
 
     def _on_status(self, message: PlannerStatus) -> None:
+        self._heard_s = time.monotonic()
         self.status = message
 
     def _on_episode(self, message: EpisodeStatus) -> None:

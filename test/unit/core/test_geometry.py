@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
+from fakes.values import DOWN_XYZW
 from wm_planner.core.errors import InvalidStateError
 from wm_planner.core.geometry import (
     apply_delta,
@@ -21,8 +22,11 @@ from wm_planner.core.geometry import (
     pose_delta,
     quaternion_to_euler,
     quaternion_to_matrix,
+    quaternion_to_rotation_vector,
     rotate_vector,
     rotation_angle,
+    rotation_between,
+    rotation_vector_to_quaternion,
     slerp,
 )
 
@@ -152,3 +156,46 @@ def test_functions_take_batches() -> None:
     assert batch.shape == (2, 4)
     assert np.allclose(batch[1], euler_to_quaternion(eulers[1]))
     assert np.allclose(quaternion_to_euler(batch), eulers)
+
+
+def test_rotation_vector_of_a_quarter_turn_about_z() -> None:
+    for quaternion in ([0.0, 0.0, H, H], [0.0, 0.0, -H, -H]):
+        assert quaternion_to_rotation_vector(quaternion) == pytest.approx([0.0, 0.0, PI / 2])
+    assert quaternion_to_rotation_vector([0.0, 0.0, 0.0, 1.0]).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize('vector', [(0.1, -0.2, 0.3), (0.0, 0.0, 0.0), (3.0, 0.0, 0.0)])
+def test_rotation_vector_round_trip(vector: tuple[float, ...]) -> None:
+    quaternion = rotation_vector_to_quaternion(vector)
+    assert quaternion_to_rotation_vector(quaternion) == pytest.approx(vector)
+
+
+def test_rotation_between_is_left_multiplied() -> None:
+    """A tool pointing down that turns about base z has a vector along base z, not tool z."""
+    down, turned = [1.0, 0.0, 0.0, 0.0], [math.cos(0.2), math.sin(0.2), 0.0, 0.0]
+    assert rotation_between(down, turned) == pytest.approx([0.0, 0.0, 0.4])
+
+
+@given(st.lists(st.floats(-1.7, 1.7), min_size=3, max_size=3))
+def test_rotation_vectors_come_back(vector: list[float]) -> None:
+    quaternion = rotation_vector_to_quaternion(vector)
+    assert quaternion_to_rotation_vector(quaternion) == pytest.approx(vector, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ('turn', 'vector'),
+    [
+        ((0.3, 0.0, 0.0), (0.3, 0.0, 0.0)),
+        ((0.0, -0.2, 0.0), (0.0, -0.2, 0.0)),
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+        ((0.0, 0.0, 3.0), (0.0, 0.0, 3.0)),
+        ((0.0, 0.0, 4.0), (0.0, 0.0, 4.0 - 2.0 * math.pi)),  # the shorter way round
+    ],
+)
+def test_rotation_between_is_axis_times_angle_in_the_base_frame(
+    turn: tuple[float, ...], vector: tuple[float, ...]
+) -> None:
+    start = np.array(DOWN_XYZW)
+    end = multiply_quaternions(euler_to_quaternion(turn), start)
+    assert np.allclose(rotation_between(start, end), vector, atol=1e-9)
+    assert np.allclose(rotation_between(start, -end), vector, atol=1e-9), 'q and -q are the same'

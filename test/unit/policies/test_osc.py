@@ -21,8 +21,6 @@ from wm_planner.policies.osc import (
     osc_spec,
     osc_to_actions,
     pose_error_to_osc,
-    quaternion_to_rotation_vector,
-    rotation_vector_to_quaternion,
 )
 
 SCALE = OscScale()
@@ -99,12 +97,6 @@ def test_pose_error_is_scaled_by_the_gain_and_clipped() -> None:
     target = [0.51, 0.0, 0.1]
     osc = pose_error_to_osc(state, target, DOWN_XYZW, SCALE, gain=2.0)
     assert osc.tolist() == pytest.approx([0.4, 0, -1, 0, 0, 0])
-
-
-@given(st.lists(st.floats(-1.7, 1.7), min_size=3, max_size=3))
-def test_rotation_vectors_come_back(vector: list[float]) -> None:
-    quaternion = rotation_vector_to_quaternion(vector)
-    assert quaternion_to_rotation_vector(quaternion) == pytest.approx(vector, abs=1e-7)
 
 
 def test_proprioception_is_in_the_world_with_fingers_in_metres() -> None:

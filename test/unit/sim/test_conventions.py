@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
@@ -16,9 +14,6 @@ from wm_planner_sim.conventions import (
     closedness_of_fingers,
     gripper_direction,
     osc_input,
-    quaternion_of,
-    rotation_between,
-    rotation_vector,
 )
 
 
@@ -48,24 +43,6 @@ def test_gripper_direction(target: float, now: float, before: float, expected: f
 def test_base_frame_is_the_world_shifted_to_the_robot() -> None:
     base = [-0.66, 0.0, 0.912]
     assert base_from_world([-0.21, 0.1, 1.17], base) == pytest.approx([0.45, 0.1, 0.258])
-
-
-def test_rotation_vector_of_a_quarter_turn_about_z() -> None:
-    half = math.sqrt(0.5)
-    assert rotation_vector([0.0, 0.0, half, half]) == pytest.approx([0.0, 0.0, math.pi / 2])
-    assert rotation_vector([0.0, 0.0, -half, -half]) == pytest.approx([0.0, 0.0, math.pi / 2])
-    assert rotation_vector([0.0, 0.0, 0.0, 1.0]).tolist() == [0.0, 0.0, 0.0]
-
-
-@pytest.mark.parametrize('vector', [(0.1, -0.2, 0.3), (0.0, 0.0, 0.0), (3.0, 0.0, 0.0)])
-def test_rotation_vector_round_trip(vector: tuple[float, ...]) -> None:
-    assert rotation_vector(quaternion_of(vector)) == pytest.approx(vector)
-
-
-def test_rotation_between_is_left_multiplied() -> None:
-    """A tool pointing down that turns about base z has a vector along base z, not tool z."""
-    down, turned = [1.0, 0.0, 0.0, 0.0], [math.cos(0.2), math.sin(0.2), 0.0, 0.0]
-    assert rotation_between(down, turned) == pytest.approx([0.0, 0.0, 0.4])
 
 
 def test_osc_input_scales_metres_and_radians() -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from geometry_msgs.msg import TwistStamped
@@ -12,7 +11,7 @@ import numpy as np
 
 from wm_planner.control.safety import SafetyLimits
 from wm_planner.core.errors import StaleCommandError
-from wm_planner.core.geometry import Array, conjugate_quaternion, multiply_quaternions
+from wm_planner.core.geometry import Array, rotation_between
 from wm_planner.core.profile import RobotProfile
 from wm_planner.core.types import ArmCommand, RobotState
 from wm_planner.ros import qos
@@ -21,17 +20,6 @@ from wm_planner.ros.sinks.servo import MINIMUM_RATE_HZ, TWIST, ServoLink
 from wm_planner.ros.stamps import stamp_from_ns
 
 _FEED_FORWARD_S = 0.1
-
-
-def rotation_vector(from_xyzw: Array, to_xyzw: Array) -> Array:
-    """Return axis times angle [3] (rad), in base_frame, of the shorter way between rotations."""
-    x, y, z, w = multiply_quaternions(to_xyzw, conjugate_quaternion(from_xyzw))
-    vector = np.array([x, y, z]) * (1.0 if w >= 0.0 else -1.0)
-    sine = float(np.linalg.norm(vector))
-    if sine < 1e-12:
-        return np.zeros(3)
-    scaled: Array = vector * (2.0 * math.atan2(sine, abs(float(w))) / sine)
-    return scaled
 
 
 def limited(vector: Array, limit: float) -> Array:
@@ -54,12 +42,12 @@ def twist_toward(
     the measured pose from it times the gain; limited to the speeds in force.
     """
     linear = gain_1_s * (command.position_m - state.position_m)
-    angular = gain_1_s * rotation_vector(state.quaternion_xyzw, command.quaternion_xyzw)
+    angular = gain_1_s * rotation_between(state.quaternion_xyzw, command.quaternion_xyzw)
     if before is not None:
         elapsed_s = (command.stamp_ns - before.stamp_ns) * 1e-9
         if 0.0 < elapsed_s <= _FEED_FORWARD_S:
             linear = linear + (command.position_m - before.position_m) / elapsed_s
-            turned = rotation_vector(before.quaternion_xyzw, command.quaternion_xyzw)
+            turned = rotation_between(before.quaternion_xyzw, command.quaternion_xyzw)
             angular = angular + turned / elapsed_s
     return (
         limited(linear, limits.max_speed_m_s),
