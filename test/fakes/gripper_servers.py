@@ -27,7 +27,7 @@ class GripperServer:
         self.goals: list[Any] = []
         self.refused: list[str] = []
         self.is_refusing = False
-        self.server = ActionServer(
+        self._server = ActionServer(
             node,
             action,
             name,
@@ -35,6 +35,10 @@ class GripperServer:
             goal_callback=self._goal,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
+
+    def close(self) -> None:
+        """Leave the graph; the action server keeps its node in it else, until it is collected."""
+        self._server.destroy()
 
     @property
     def positions(self) -> list[float]:

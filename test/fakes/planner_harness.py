@@ -62,7 +62,14 @@ class PlannerHarness:
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         clock = [p for p in overrides if p.name == 'use_sim_time']
         self.robot = robot(self.context, parameter_overrides=clock)
-        self.planner = PlannerNode(context=self.context, parameter_overrides=overrides, load=load)
+        try:
+            self.planner = PlannerNode(
+                context=self.context, parameter_overrides=overrides, load=load
+            )
+        except BaseException:
+            self.robot.node.destroy_node()
+            self.context.shutdown()  # destroys what there is of the planner; of two nodes, only one
+            raise
         if not has_robot:
             self.robot.is_running = False
         self.spinners = [

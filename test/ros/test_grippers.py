@@ -44,12 +44,18 @@ class Bench:
             self.executor.add_node(node)
         self.clock = ManualClock()
         self.gripper: Any = None
+        self.servers: list[GripperServer] = []
         # Its own in each test: what the last one had may be seen for a moment.
         self.name = f'/hand_{next(_numbers)}/gripper_action'
 
     def make(self, kind: str, **settings: Any) -> Any:
         self.gripper = make_gripper(self.nodes[0], profile(kind, self.name, **settings), self.clock)
         return self.gripper
+
+    def serve(self, action: type, name: str, position: Any, limits: tuple) -> GripperServer:
+        """Return a driver's action server on the second node."""
+        self.servers.append(GripperServer(self.nodes[1], action, name, position, limits))
+        return self.servers[-1]
 
     def spin(self) -> None:
         self.executor.spin_once(timeout_sec=0.01)
@@ -67,6 +73,8 @@ class Bench:
     def close(self) -> None:
         if self.gripper is not None:
             self.gripper.close()
+        for server in self.servers:
+            server.close()
         self.executor.shutdown()
         for node in self.nodes:
             node.destroy_node()
@@ -93,15 +101,12 @@ def server_for(bench: Bench, kind: str) -> GripperServer:
     use_driver_msgs()
     from control_msgs.action import GripperCommand, ParallelGripperCommand
 
-    node = bench.nodes[1]
     if kind == 'parallel_gripper_command':
-        return GripperServer(
-            node, ParallelGripperCommand, bench.name, lambda g: g.command.position[0], (0.0, 0.04)
+        return bench.serve(
+            ParallelGripperCommand, bench.name, lambda g: g.command.position[0], (0.0, 0.04)
         )
     widest = 0.04 if kind == 'franka_gripper' else 0.08
-    return GripperServer(
-        node, GripperCommand, bench.name, lambda g: g.command.position, (0.0, widest)
-    )
+    return bench.serve(GripperCommand, bench.name, lambda g: g.command.position, (0.0, widest))
 
 
 @pytest.mark.parametrize(
@@ -188,9 +193,8 @@ def test_franka_grasps_with_force_and_opens_without(bench: Bench) -> None:
     use_driver_msgs()
     from franka_msgs.action import Grasp, Move
 
-    node = bench.nodes[1]
-    grasp = GripperServer(node, Grasp, f'{bench.name}/grasp', lambda g: g.width, (0.0, 0.08))
-    move = GripperServer(node, Move, f'{bench.name}/move', lambda g: g.width, (0.0, 0.08))
+    grasp = bench.serve(Grasp, f'{bench.name}/grasp', lambda g: g.width, (0.0, 0.08))
+    move = bench.serve(Move, f'{bench.name}/move', lambda g: g.width, (0.0, 0.08))
     gripper = bench.make('franka_grasp', max_effort=30.0, speed_m_s=0.05)
     bench.wait(
         lambda: gripper._move.server_is_ready() and gripper._grasp.server_is_ready(), 'servers'

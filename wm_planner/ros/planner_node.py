@@ -15,6 +15,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.action import ActionServer
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -188,12 +189,15 @@ class PlannerNode(LifecycleNode):
         return self._release()
 
     def destroy_node(self) -> None:
-        """Take the node out of the graph, its lifecycle services too.
+        """Take the node out of the graph, its action and lifecycle services too.
 
         rclpy 9.1 leaves those, and with them the whole participant, to whoever holds the last
-        reference to the state machine: in one process the services of a node that is gone then
-        answer for the next node of its name, or rather do not answer.
+        reference to action server and state machine: in one process the services of a node that is
+        gone then answer for the next node of its name, or rather do not answer.
         """
+        for waitable in list(self.waitables):
+            if isinstance(waitable, ActionServer):
+                waitable.destroy()
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()
 
