@@ -277,7 +277,7 @@ class ArenaEnvironment:
             episode, seed=engine_seed(seed, episode), watch=ledger.look_at_untouched_scene
         )
         if ledger.excused:
-            _LOG.info('%s: cleaned cost leaves out %s', task, '; '.join(ledger.excused))
+            _LOG.debug('%s: cleaned cost leaves out %s', task, '; '.join(ledger.excused))
         return _Episode(ledger=ledger, max_steps=task.max_steps)
 
     def _on_step(self, success: bool, engine_cost: float) -> bool:

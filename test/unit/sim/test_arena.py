@@ -196,7 +196,7 @@ def test_oracle_succeeds_and_costs_what_the_engine_sums_up(environment: ArenaEnv
 def test_untouched_mug_counts_as_fallen_upstream_alone(
     environment: ArenaEnvironment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level('INFO')
+    caplog.set_level('DEBUG')
     start = environment.reset(LEMON, seed=1, episode=0)
     result = drive(environment, OraclePolicy(), start)
     assert 'leaves out fall red_coffee_mug_1' in caplog.text
